@@ -1,0 +1,143 @@
+"""The chat completions family: one payload in, one typed event out, and back.
+
+Two readings (see record.py): the strict one, a single typed decode, is that of
+nearly every chunk. What it refuses is read without types: an error in one of the
+shapes that servers use raises, and everything else is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..errors import StreamDecodeError
+from .chat_accumulate import Accumulator, text_of
+from .chat_types import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionMessageCustomToolCall,
+    ChatCompletionMessageFunctionToolCall,
+    ChoiceDelta,
+    ChunkChoice,
+)
+from .faults import error_in
+from .record import Event, Unknown, open_reading
+
+__all__ = ["Accumulator", "decode", "decode_whole", "encode", "name", "text"]
+
+name = "chat"
+
+_strict_chunk = msgspec.json.Decoder(ChatCompletionChunk).decode
+_strict_whole = msgspec.json.Decoder(ChatCompletion).decode
+
+
+def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
+    """One chunk, from the data of one server-sent event (never `[DONE]`, never empty).
+
+    Raises APIError where the data is an error, StreamDecodeError where it is not a JSON object.
+    """
+    try:
+        event = _strict_chunk(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        event = _open_chunk(payload)
+    event._json = payload
+    return event
+
+
+def decode_whole(payload: bytes | bytearray) -> ChatCompletion:
+    """The answer to a request without stream=True, from its whole body.
+
+    Raises APIError where the body is an error, StreamDecodeError where it is not a JSON object.
+    """
+    try:
+        event = _strict_whole(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        event = _open_whole(payload)
+    event._json = payload
+    return event
+
+
+def text(event: ChatCompletionChunk) -> str:
+    """The text that a chunk adds, all choices joined; "" where it adds none."""
+    if not event._open:
+        choices = event.choices
+        if len(choices) == 1:
+            return choices[0].delta.content or ""
+    return _any_text(event)
+
+
+def _any_text(event: ChatCompletionChunk) -> str:
+    choices: Any = event.choices
+    if not isinstance(choices, list):
+        return ""
+    deltas = [choice.delta for choice in choices if isinstance(choice, ChunkChoice)]
+    return "".join(text_of(delta.content) for delta in deltas if isinstance(delta, ChoiceDelta))
+
+
+def encode(event: Event) -> bytes:
+    """The JSON of one event: as it came, or laid out anew for one that was made here."""
+    if event._json is not None:
+        return bytes(event._json)
+    return msgspec.json.encode(event.to_dict())
+
+
+# -- The open reading ----------------------------------------------------------------
+
+
+def _open_chunk(payload: bytes | bytearray) -> ChatCompletionChunk:
+    chunk = open_reading(ChatCompletionChunk, _json_object(payload))
+    chunk._open = True
+    # Null for what cannot be null is as good as absent: iterating over choices must not fail on it.
+    if chunk.choices is None:
+        chunk.choices = []
+    if isinstance(chunk.choices, list):
+        for choice in chunk.choices:
+            if isinstance(choice, ChunkChoice) and choice.delta is None:
+                choice.delta = ChoiceDelta()
+    return chunk
+
+
+def _open_whole(payload: bytes | bytearray) -> ChatCompletion:
+    whole = open_reading(ChatCompletion, _json_object(payload))
+    if whole.choices is None:
+        whole.choices = []
+    if isinstance(whole.choices, list):
+        for choice in whole.choices:
+            calls: Any = getattr(getattr(choice, "message", None), "tool_calls", None)
+            if isinstance(calls, list):
+                calls[:] = [_typed_call(call) for call in calls]
+    return whole
+
+
+def _typed_call(call: Any) -> Any:
+    """A tool call whose `type` is missing or new is told by what it holds."""
+    if isinstance(call, dict) and "function" in call:
+        return open_reading(ChatCompletionMessageFunctionToolCall, call)
+    if isinstance(call, dict) and "custom" in call:
+        return open_reading(ChatCompletionMessageCustomToolCall, call)
+    return open_reading(Unknown, call) if isinstance(call, dict) else call
+
+
+def _json_object(payload: bytes | bytearray) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(payload)
+    except RecursionError:
+        raise _unreadable(payload, "it is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise _unreadable(payload, f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+    except msgspec.DecodeError as error:
+        raise _unreadable(payload, f"it is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise _unreadable(payload, "it is not a JSON object")
+    error_object = error_in(found)
+    if error_object is not None:
+        raise error_object
+    return found
+
+
+def _unreadable(payload: bytes | bytearray, why: str) -> StreamDecodeError:
+    return StreamDecodeError(
+        f"The server sent an event that cannot be read: {why}.",
+        body=bytes(payload[:200]).decode(errors="replace"),
+    )
