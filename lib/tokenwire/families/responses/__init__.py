@@ -1,0 +1,22 @@
+"""The Responses family: its types, and how they are read, added up and written.
+
+A family is a module of this shape: `name`, `decode`, `decode_whole`, `text`,
+`encode`, `Accumulator`, and `Helper` behind `.stream()`. This one also holds the
+types themselves.
+"""
+
+from __future__ import annotations
+
+from . import events, items, response
+from .accumulate import Accumulator
+from .events import *  # noqa: F403 - __all__ says which
+from .items import *  # noqa: F403
+from .reading import decode, decode_whole, encode, error_in, text
+from .response import *  # noqa: F403
+
+__all__ = ["Accumulator", "decode", "decode_whole", "encode", "error_in", "name", "text"]
+__all__ += events.__all__
+__all__ += items.__all__
+__all__ += response.__all__
+
+name = "responses"

@@ -1,0 +1,346 @@
+"""What the events of a Responses stream add up to.
+
+Theory of operation. `add` is called for every event of every stream, so it only
+notes: the text of a delta goes to the end of a buffer, any other event is kept
+by reference. All else waits until somebody asks for a `snapshot`, which is built
+in plain JSON, from the JSON that arrived, so that unknown fields, nulls and
+items of tomorrow pass through it untouched, and is then read like a whole answer.
+
+Notes are kept per output item and per part of it (see notes.py). Servers
+disagree about how an item is named:
+
+* by its id, wherever the id is one that was announced;
+* by `output_index`, where each event has an id of its own (GitHub Copilot) or none;
+* by neither, and then the latest item of that kind is meant.
+
+And always by kind as well, for text does not belong to a function call: where
+output_index is 0 for everything, the kind keeps items apart.
+
+A server's later word about an item is believed: the terminal response before
+`output_item.done`, that before `output_item.added`. What a later word leaves out
+(an item, its text, its annotations) is filled from the notes.
+
+Not kept: partial images and audio, which are no part of a response.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..parsing import GrowingText
+from . import events as ev
+from .items import ResponseOutputItem
+from .notes import Item, Part, build, complete, json_at
+from .reading import read_response
+from .response import Response
+
+__all__ = ["Accumulator"]
+
+_NOWHERE = object()
+
+_KINDS = {cls.__struct_config__.tag for cls in typing.get_args(ResponseOutputItem)}
+
+
+class Accumulator:
+    """Adds up the events of one Responses stream, from wherever it starts."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._by_id: dict[tuple[str, str | None], Item] = {}
+        self._by_index: dict[tuple[int, str | None], Item] = {}
+        self._latest: dict[str, Item] = {}
+        self._lifecycle: Any = None
+        self._terminal = False
+        # Where the last text delta went: most often, the next one goes there too.
+        self._item_id: Any = _NOWHERE
+        self._output_index: Any = None
+        self._content_index: Any = None
+        self._grown = GrowingText()
+        self._write: Callable[[str], object] = self._grown.write
+
+    @property
+    def complete(self) -> bool:
+        """A terminal event was seen."""
+        return self._terminal
+
+    @property
+    def terminal(self) -> bool:
+        """A terminal event was seen: iteration is over, whatever the connection still brings."""
+        return self._terminal
+
+    def add(self, event: Any) -> None:
+        """Note one event. Takes any event of any shape."""
+        if event.__class__ is ev.ResponseTextDeltaEvent:
+            if (
+                event.item_id == self._item_id
+                and event.output_index == self._output_index
+                and event.content_index == self._content_index
+                and not event.logprobs
+                and event.delta.__class__ is str
+            ):
+                self._write(event.delta)
+            else:
+                self._text_delta(event)
+        else:
+            note = _NOTES.get(event.__class__)
+            if note is not None:
+                note(self, event)
+
+    def snapshot(self) -> Response:
+        """The response so far: a value, built anew from all that was noted. Cost: its length."""
+        found = json_at(self._lifecycle, "response")
+        if not isinstance(found, dict):
+            found = {}
+        output = found.get("output")
+        if self._terminal and isinstance(output, list) and output:
+            found["output"] = complete(output, self._in_order())
+        else:
+            found["output"] = [build(item) for item in self._in_order()]
+        return read_response(msgspec.json.encode(found))
+
+    # -- Which item ------------------------------------------------------------------
+
+    def _find(self, event: Any, kind: str) -> Item:
+        """The item of this kind that an event means; a new one where none is known."""
+        item_id, index = getattr(event, "item_id", ""), event.output_index
+        item = self._known(item_id, index, kind)
+        if item is None and not _usable(item_id) and type(index) is not int:
+            item = self._latest.get(kind)
+        if item is None:
+            item = self._new(kind)
+        return self._name(item, item_id, index)
+
+    def _known(self, item_id: Any, index: Any, kind: str) -> Item | None:
+        # Under None stand the items of kinds that this version does not know: they may stream anything.
+        item = None
+        if _usable(item_id):
+            item = self._by_id.get((item_id, kind)) or self._by_id.get((item_id, None))
+        if item is None and type(index) is int:
+            item = self._by_index.get((index, kind)) or self._by_index.get((index, None))
+        return item
+
+    def _new(self, kind: str) -> Item:
+        item = Item(kind)
+        self._items.append(item)
+        return item
+
+    def _name(self, item: Item, item_id: Any, index: Any) -> Item:
+        kind = item.kind if item.kind in _KINDS else None
+        if _usable(item_id):
+            self._by_id.setdefault((item_id, kind), item)
+            item.item_id = item.item_id or item_id
+        if type(index) is int:
+            self._by_index.setdefault((index, kind), item)
+            if item.index is None:
+                item.index = index
+        self._latest[item.kind] = item
+        return item
+
+    def _in_order(self) -> list[Item]:
+        if all(item.index is not None for item in self._items):
+            return sorted(self._items, key=lambda item: item.index or 0)
+        return self._items
+
+    # -- Notes about items ------------------------------------------------------------
+
+    def _item_added(self, event: ev.ResponseOutputItemAddedEvent) -> None:
+        self._announce(event.item, event.output_index, (event, "item"))
+
+    def _announce(self, item: Any, index: Any, where: tuple[Any, ...]) -> None:
+        kind, item_id = getattr(item, "type", None), getattr(item, "id", None)
+        if not isinstance(kind, str):
+            return
+        known = self._known(item_id, index, kind)
+        if known is not None and known.added and _usable(item_id) and item_id != known.item_id:
+            known = None  # another item in the same place: the index cannot be trusted here
+            self._by_index.pop((index, kind if kind in _KINDS else None), None)
+        if known is None:
+            known = self._new(kind)
+        known.added = known.added or where
+        self._name(known, item_id, index)
+        self._item_id = _NOWHERE
+
+    def _item_done(self, event: ev.ResponseOutputItemDoneEvent) -> None:
+        kind, item_id = getattr(event.item, "type", None), getattr(event.item, "id", None)
+        if isinstance(kind, str):
+            item = self._known(item_id, event.output_index, kind) or self._new(kind)
+            item.done = (event, "item")
+            self._name(item, item_id, event.output_index)
+
+    def _status(self, event: Any) -> None:
+        kind, status = _STATUSES[event.__class__]
+        self._find(event, kind).status = status
+
+    def _begun(self, event: Any) -> None:
+        self._lifecycle = event
+        output = getattr(event.response, "output", None)
+        if isinstance(output, list):
+            for index, item in enumerate(output):
+                self._announce(item, index, (item,))
+
+    def _ended(self, event: Any) -> None:
+        self._terminal = True
+        if isinstance(event.response, Response) or self._lifecycle is None:
+            self._lifecycle = event
+
+    # -- Notes about parts ------------------------------------------------------------
+
+    def _text_delta(self, event: ev.ResponseTextDeltaEvent) -> None:
+        part = self._find(event, "message").part("content", event.content_index, "output_text")
+        if isinstance(event.delta, str):
+            part.grown.write(event.delta)
+        if isinstance(event.logprobs, list):
+            part.logprobs += event.logprobs
+        self._item_id, self._output_index = event.item_id, event.output_index
+        self._content_index = event.content_index
+        self._grown, self._write = part.grown, part.grown.write
+
+    def _delta(self, event: Any) -> None:
+        kind, field, part_kind, index = _DELTAS[event.__class__]
+        part = self._find(event, kind).part(field, getattr(event, index, None), part_kind)
+        if isinstance(event.delta, str):
+            part.grown.write(event.delta)
+        self._grown = part.grown
+
+    def _whole(self, event: Any) -> None:
+        kind, field, part_kind, index, told = _WHOLES[event.__class__]
+        part = self._find(event, kind).part(field, getattr(event, index, None), part_kind)
+        part.tell(getattr(event, told))
+        logprobs = getattr(event, "logprobs", None)
+        if isinstance(logprobs, list) and logprobs:
+            part.logprobs = logprobs
+
+    def _part_added(self, event: Any) -> None:
+        part = self._announced(event, new=True)
+        if part is not None:
+            part.first = event
+
+    def _part_done(self, event: Any) -> None:
+        part = self._announced(event, new=False)
+        if part is not None:
+            part.last = event
+            part.tell(getattr(event.part, "text", None))
+            part.tell(getattr(event.part, "refusal", None))
+
+    def _announced(self, event: Any, *, new: bool) -> Part | None:
+        kind = getattr(event.part, "type", None)
+        if not isinstance(kind, str):
+            return None
+        self._item_id = _NOWHERE
+        return self._of_content(event, kind).part("content", event.content_index, kind, new=new)
+
+    def _of_content(self, event: Any, part_kind: str) -> Item:
+        """The item of a content part. Reasoning, too, may call its parts output_text."""
+        kind = "reasoning" if part_kind == "reasoning_text" else "message"
+        if _usable(event.item_id) and (event.item_id, "reasoning") in self._by_id:
+            kind = "reasoning"
+        return self._find(event, kind)
+
+    def _summary_added(self, event: ev.ResponseReasoningSummaryPartAddedEvent) -> None:
+        part = self._find(event, "reasoning").part("summary", event.summary_index, "summary_text", new=True)
+        part.first = event
+
+    def _summary_done(self, event: ev.ResponseReasoningSummaryPartDoneEvent) -> None:
+        part = self._find(event, "reasoning").part("summary", event.summary_index, "summary_text")
+        part.last = event
+        part.tell(getattr(event.part, "text", None))
+
+    def _annotation(self, event: ev.ResponseOutputTextAnnotationAddedEvent) -> None:
+        part = self._find(event, "message").part("content", event.content_index, "output_text")
+        part.annotations.append(event)
+
+    def _command_added(self, event: ev.ResponseShellCallCommandAddedEvent) -> None:
+        part = self._find(event, "shell_call").part("commands", event.command_index, "", new=True)
+        part.first = event
+
+    def _shell_output(self, event: ev.ResponseShellCallOutputContentDeltaEvent) -> None:
+        item = self._find(event, "shell_call_output")
+        for stream in ("stdout", "stderr"):
+            written = getattr(event.delta, stream, None)
+            if isinstance(written, str):
+                item.part("output", event.command_index, stream).grown.write(written)
+
+    def _shell_output_done(self, event: ev.ResponseShellCallOutputContentDoneEvent) -> None:
+        self._find(event, "shell_call_output").part("output", event.command_index, "whole").last = event
+
+
+def _usable(item_id: Any) -> bool:
+    return isinstance(item_id, str) and item_id != ""
+
+
+# Event: the item's type, the field, the type of the part, the attribute that has its index.
+_DELTAS: dict[type, tuple[str, str, str, str]] = {
+    ev.ResponseRefusalDeltaEvent: ("message", "content", "refusal", "content_index"),
+    ev.ResponseReasoningTextDeltaEvent: ("reasoning", "content", "reasoning_text", "content_index"),
+    ev.ResponseReasoningSummaryTextDeltaEvent: ("reasoning", "summary", "summary_text", "summary_index"),
+    ev.ResponseFunctionCallArgumentsDeltaEvent: ("function_call", "arguments", "", ""),
+    ev.ResponseMcpCallArgumentsDeltaEvent: ("mcp_call", "arguments", "", ""),
+    ev.ResponseCustomToolCallInputDeltaEvent: ("custom_tool_call", "input", "", ""),
+    ev.ResponseCodeInterpreterCallCodeDeltaEvent: ("code_interpreter_call", "code", "", ""),
+    ev.ResponseShellCallCommandDeltaEvent: ("shell_call", "commands", "", "command_index"),
+}
+
+# The same, and the attribute that has the whole text.
+_WHOLES: dict[type, tuple[str, str, str, str, str]] = {
+    ev.ResponseTextDoneEvent: ("message", "content", "output_text", "content_index", "text"),
+    ev.ResponseRefusalDoneEvent: ("message", "content", "refusal", "content_index", "refusal"),
+    ev.ResponseReasoningTextDoneEvent: ("reasoning", "content", "reasoning_text", "content_index", "text"),
+    ev.ResponseReasoningSummaryTextDoneEvent: (
+        "reasoning",
+        "summary",
+        "summary_text",
+        "summary_index",
+        "text",
+    ),
+    ev.ResponseFunctionCallArgumentsDoneEvent: ("function_call", "arguments", "", "", "arguments"),
+    ev.ResponseMcpCallArgumentsDoneEvent: ("mcp_call", "arguments", "", "", "arguments"),
+    ev.ResponseCustomToolCallInputDoneEvent: ("custom_tool_call", "input", "", "", "input"),
+    ev.ResponseCodeInterpreterCallCodeDoneEvent: ("code_interpreter_call", "code", "", "", "code"),
+    ev.ResponseShellCallCommandDoneEvent: ("shell_call", "commands", "", "command_index", "command"),
+}
+
+# Event: the item's type, and the status that the event tells.
+_STATUSES: dict[type, tuple[str, str]] = {
+    ev.ResponseWebSearchCallInProgressEvent: ("web_search_call", "in_progress"),
+    ev.ResponseWebSearchCallSearchingEvent: ("web_search_call", "searching"),
+    ev.ResponseWebSearchCallCompletedEvent: ("web_search_call", "completed"),
+    ev.ResponseFileSearchCallInProgressEvent: ("file_search_call", "in_progress"),
+    ev.ResponseFileSearchCallSearchingEvent: ("file_search_call", "searching"),
+    ev.ResponseFileSearchCallCompletedEvent: ("file_search_call", "completed"),
+    ev.ResponseCodeInterpreterCallInProgressEvent: ("code_interpreter_call", "in_progress"),
+    ev.ResponseCodeInterpreterCallInterpretingEvent: ("code_interpreter_call", "interpreting"),
+    ev.ResponseCodeInterpreterCallCompletedEvent: ("code_interpreter_call", "completed"),
+    ev.ResponseImageGenCallInProgressEvent: ("image_generation_call", "in_progress"),
+    ev.ResponseImageGenCallGeneratingEvent: ("image_generation_call", "generating"),
+    ev.ResponseImageGenCallCompletedEvent: ("image_generation_call", "completed"),
+    ev.ResponseMcpCallInProgressEvent: ("mcp_call", "in_progress"),
+    ev.ResponseMcpCallCompletedEvent: ("mcp_call", "completed"),
+    ev.ResponseMcpCallFailedEvent: ("mcp_call", "failed"),
+}
+
+_NOTES: dict[type, Callable[[Accumulator, Any], None]] = {
+    **dict.fromkeys(_DELTAS, Accumulator._delta),
+    **dict.fromkeys(_WHOLES, Accumulator._whole),
+    **dict.fromkeys(_STATUSES, Accumulator._status),
+    ev.ResponseCreatedEvent: Accumulator._begun,
+    ev.ResponseQueuedEvent: Accumulator._begun,
+    ev.ResponseInProgressEvent: Accumulator._begun,
+    ev.ResponseCompletedEvent: Accumulator._ended,
+    ev.ResponseIncompleteEvent: Accumulator._ended,
+    ev.ResponseFailedEvent: Accumulator._ended,
+    ev.ResponseCancelledEvent: Accumulator._ended,
+    ev.ResponseOutputItemAddedEvent: Accumulator._item_added,
+    ev.ResponseOutputItemDoneEvent: Accumulator._item_done,
+    ev.ResponseContentPartAddedEvent: Accumulator._part_added,
+    ev.ResponseContentPartDoneEvent: Accumulator._part_done,
+    ev.ResponseReasoningSummaryPartAddedEvent: Accumulator._summary_added,
+    ev.ResponseReasoningSummaryPartDoneEvent: Accumulator._summary_done,
+    ev.ResponseOutputTextAnnotationAddedEvent: Accumulator._annotation,
+    ev.ResponseShellCallCommandAddedEvent: Accumulator._command_added,
+    ev.ResponseShellCallOutputContentDeltaEvent: Accumulator._shell_output,
+    ev.ResponseShellCallOutputContentDoneEvent: Accumulator._shell_output_done,
+}

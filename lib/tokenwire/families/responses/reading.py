@@ -1,0 +1,177 @@
+"""Responses: one payload in, one typed event out, and back.
+
+Two readings (see record.py): the strict one, a single typed decode, is that of
+nearly every event. What it refuses is read without types: an error in one of the
+shapes that servers use raises, an event of a known type is laid over its class
+as far as it fits, and everything else becomes an UnknownEvent.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ...errors import APIError, StreamDecodeError
+from ..record import Event, open_reading
+from .events import ResponseErrorEvent, ResponseStreamEvent, ResponseTextDeltaEvent, UnknownEvent
+from .response import Response
+
+__all__ = ["decode", "decode_whole", "encode", "error_in", "read_response", "text"]
+
+_Payload = bytes | bytearray
+
+# An error is never an event here, so the strict reading does not know its type and leaves it to the open one.
+_classes: tuple[type[Event], ...] = tuple(
+    cls for cls in typing.get_args(ResponseStreamEvent) if cls is not ResponseErrorEvent
+)
+_by_type = {cls.__struct_config__.tag: cls for cls in _classes}
+_strict_event: Callable[[_Payload], Any] = msgspec.json.Decoder(
+    functools.reduce(operator.or_, _classes)
+).decode
+_strict_whole: Callable[[_Payload], Response] = msgspec.json.Decoder(Response).decode
+_refusals = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode(payload: _Payload) -> ResponseStreamEvent:
+    """One event, from the data of one server-sent event (never `[DONE]`, never empty).
+
+    Raises APIError where the data is an error, StreamDecodeError where it is not a JSON object.
+    `response.failed` is an event.
+    """
+    try:
+        event = _strict_event(payload)
+    except _refusals:
+        event = _open_event(_json_object(payload))
+    event._json = payload
+    return typing.cast(ResponseStreamEvent, event)
+
+
+def decode_whole(payload: _Payload) -> Response:
+    """The answer to a request without stream=True, from its whole body.
+
+    Raises APIError where the body is an error, StreamDecodeError where it is not a JSON object.
+    A response that failed is a response: status "failed", and `error`.
+    """
+    try:
+        response = _strict_whole(payload)
+        if response.error is None:
+            response._json = payload
+            return response
+    except _refusals:
+        pass
+    found = _json_object(payload)
+    if "output" not in found and found.get("object") != "response":
+        error = error_in(found)
+        if error is not None:
+            raise error
+    return read_response(payload)
+
+
+def read_response(payload: _Payload) -> Response:
+    """The two readings of a response that is known to be one."""
+    try:
+        response = _strict_whole(payload)
+    except _refusals:
+        response = open_reading(Response, _json_object(payload))
+        if response.output is None:
+            response.output = []  # null is as good as absent: iterating must not fail on it
+    response._json = payload
+    return response
+
+
+def text(event: Any) -> str:
+    """The text that an event adds to the answer; "" where it adds none."""
+    if isinstance(event, ResponseTextDeltaEvent):
+        delta = event.delta
+        return delta if isinstance(delta, str) else ""
+    return ""
+
+
+def encode(event: Event) -> bytes:
+    """The JSON of one event: as it came, or laid out anew for one that was made here."""
+    if event._json is not None:
+        return bytes(event._json)
+    if type(event) is ResponseTextDeltaEvent and not event.logprobs and not event.__dict__:
+        # The event that a server sends most. Nothing in it is nested, so to_dict's walk can be spared.
+        return _encode_flat(event)
+    return msgspec.json.encode(event.to_dict())
+
+
+def _encode_flat(event: ResponseTextDeltaEvent) -> bytes:
+    found: dict[str, Any] = {
+        "type": event.type,
+        "sequence_number": event.sequence_number,
+        "item_id": event.item_id,
+        "output_index": event.output_index,
+        "content_index": event.content_index,
+        "delta": event.delta,
+        "logprobs": event.logprobs,
+        "obfuscation": event.obfuscation,
+        "model": event.model,
+    }
+    return msgspec.json.encode({key: value for key, value in found.items() if value is not None})
+
+
+# -- The open reading ------------------------------------------------------------
+
+
+def _open_event(found: dict[str, Any]) -> Event:
+    kind = found.get("type")
+    cls = _by_type.get(kind) if isinstance(kind, str) else None
+    if cls is not None:
+        return open_reading(cls, found)
+    if not isinstance(kind, str):
+        # to_dict() has what stood there. `type` is always a string, so that anyone may look into it.
+        kind = found["type"] = ""
+    if not kind.startswith("response."):
+        error = error_in(found)
+        if error is not None:
+            raise error
+    return open_reading(UnknownEvent, found)
+
+
+def error_in(found: dict[str, Any]) -> APIError | None:
+    """The error that a JSON object is, in any of the shapes that servers use; None where it is none.
+
+    {"error": {"message", "code", ...}}, {"error": "text", ...}, and flat: {"type": "error", "message", ...},
+    {"object": "error", ...}.
+    """
+    inner = found.get("error")
+    if not inner:
+        if found.get("type") != "error" and found.get("object") != "error":
+            return None
+        inner = found.get("message")
+    elif isinstance(inner, dict):
+        found, inner = inner, inner.get("message")
+    message = inner if isinstance(inner, str) and inner else "The server sent an error: " + _brief(found)
+    return APIError(message, body=found)
+
+
+def _brief(value: Any) -> str:
+    return msgspec.json.encode(value)[:200].decode(errors="replace")
+
+
+def _json_object(payload: _Payload) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(payload)
+    except RecursionError:
+        raise _unreadable(payload, "it is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise _unreadable(payload, f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+    except msgspec.DecodeError as error:
+        raise _unreadable(payload, f"it is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise _unreadable(payload, "it is not a JSON object")
+    return found
+
+
+def _unreadable(payload: _Payload, why: str) -> StreamDecodeError:
+    return StreamDecodeError(
+        f"The server sent an event that cannot be read: {why}.",
+        body=bytes(payload[:200]).decode(errors="replace"),
+    )
