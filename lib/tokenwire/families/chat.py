@@ -13,6 +13,7 @@ import msgspec
 
 from ..errors import StreamDecodeError
 from .chat_accumulate import Accumulator, text_of
+from .chat_helper import Helper
 from .chat_types import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -24,7 +25,7 @@ from .chat_types import (
 from .faults import error_in
 from .record import Event, Unknown, open_reading
 
-__all__ = ["Accumulator", "decode", "decode_whole", "encode", "name", "text"]
+__all__ = ["Accumulator", "Helper", "decode", "decode_whole", "encode", "name", "text"]
 
 name = "chat"
 

@@ -36,13 +36,15 @@ from .chat_types import (
     Function,
     FunctionCall,
 )
-from .parsing import GrowingText
+from .partial import GrowingJSON, GrowingText
 from .record import Record, open_reading
 
-__all__ = ["Accumulator", "Call", "Change", "ChoiceLog", "text_of"]
+__all__ = ["Accumulator", "Call", "Change", "ChoiceLog", "Log", "text_of"]
 
-# What one chunk did to one choice: (field, the piece), or ("tool_calls", the piece of arguments, the call).
+# What one chunk did to one choice: (field, the piece), or for a tool call
+# ("tool_calls", the piece of its arguments, the call, where its arguments end now).
 Change: TypeAlias = tuple[Any, ...]
+Log: TypeAlias = GrowingText | GrowingJSON
 
 
 def text_of(content: object) -> str:
@@ -111,12 +113,12 @@ class Call:
 
     __slots__ = ("arguments", "custom", "extras", "id", "index", "name")
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, arguments: Log) -> None:
         self.index = index
         self.id = ""
         self.name = ""
         self.custom = False
-        self.arguments = GrowingText()
+        self.arguments = arguments
         self.extras: dict[str, Any] = {}
 
     def add(self, delta: ChoiceDeltaToolCall) -> str:
@@ -176,9 +178,11 @@ class ChoiceLog:
         "_details",
         "_extras",
         "_function_call",
+        "_log",
         "_message_extras",
         "calls",
         "content",
+        "extend_content",
         "finish_reason",
         "index",
         "logprobs",
@@ -188,16 +192,18 @@ class ChoiceLog:
         "role",
     )
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, log: Callable[[], Log] = GrowingText) -> None:
         self.index = index
         self.role = "assistant"
         self.finish_reason: str | None = None
-        self.content: GrowingText | None = None
-        self.refusal: GrowingText | None = None
-        self.reasoning_content: GrowingText | None = None
-        self.reasoning: GrowingText | None = None
+        self.content: Log | None = None
+        self.extend_content: Callable[[str], object] | None = None
+        self.refusal: Log | None = None
+        self.reasoning_content: Log | None = None
+        self.reasoning: Log | None = None
         self.calls: list[Call] = []
         self.logprobs: dict[str, list[ChatCompletionTokenLogprob] | None] | None = None
+        self._log = log
         self._by_index: dict[int, Call] = {}
         self._by_place: dict[int, Call] = {}
         self._by_id: dict[str, Call] = {}
@@ -207,8 +213,8 @@ class ChoiceLog:
         self._extras = _Extras()
         self._message_extras = _Extras()
 
-    def add(self, choice: ChunkChoice) -> list[Change]:
-        """Take a choice of a chunk in, whatever its shape; tells what it changed."""
+    def add(self, choice: ChunkChoice, opened: bool) -> list[Change]:
+        """Take a chunk's choice in, whatever its shape; tells what it changed. opened: its chunk's _open."""
         changes: list[Change] = []
         delta: Any = choice.delta
         if isinstance(delta, ChoiceDelta):
@@ -218,35 +224,40 @@ class ChoiceLog:
             self._add_logprobs(logprobs, changes)
         if choice.finish_reason and isinstance(choice.finish_reason, str):
             self.finish_reason = choice.finish_reason
-        for name, value in _extras(choice):
-            self._extras.add(name, value)
+        if opened:
+            for name, value in choice.__dict__.items():
+                self._extras.add(name, value)
+            for name, value in _extras(delta):
+                self._message_extras.add(name, value)
         return changes
 
-    def write(self, field: str, text: str) -> GrowingText:
+    def write(self, field: str, text: str) -> None:
         """Append to the content, the refusal or the reasoning."""
-        log: GrowingText | None = getattr(self, field)
+        log: Log | None = getattr(self, field)
         if log is None:
-            log = GrowingText()
+            log = self._log() if field == "content" else GrowingText()
             setattr(self, field, log)
+            if field == "content":
+                self.extend_content = log.write
         log.write(text)
-        return log
 
     def _add_delta(self, delta: ChoiceDelta, changes: list[Change]) -> None:
+        if isinstance(delta.reasoning_content, str):
+            self.write("reasoning_content", delta.reasoning_content)
+            changes.append(("reasoning_content", delta.reasoning_content))
+        if isinstance(delta.reasoning, str):
+            self.write("reasoning", delta.reasoning)
+            changes.append(("reasoning", delta.reasoning))
         content: Any = delta.content
         if content is not None:
             if isinstance(content, list):
                 self._add_parts(content, changes)
-            text = text_of(content)
-            self.write("content", text)
-            changes.append(("content", text))
+            said = text_of(content)
+            self.write("content", said)
+            changes.append(("content", said))
         if isinstance(delta.refusal, str):
             self.write("refusal", delta.refusal)
             changes.append(("refusal", delta.refusal))
-        for name in ("reasoning_content", "reasoning"):
-            thought = getattr(delta, name)
-            if isinstance(thought, str):
-                self.write(name, thought)
-                changes.append((name, thought))
         if isinstance(delta.reasoning_details, list):
             self._details.extend(delta.reasoning_details)
         if delta.role and isinstance(delta.role, str):
@@ -256,15 +267,14 @@ class ChoiceLog:
             for place, piece in enumerate(calls):
                 if isinstance(piece, ChoiceDeltaToolCall):
                     call = self._call(piece, place)
-                    changes.append(("tool_calls", call.add(piece), call))
+                    text = call.add(piece)
+                    changes.append(("tool_calls", text, call, call.arguments.tell()))
         if isinstance(delta.function_call, ChoiceDeltaFunctionCall):
             name, text_log = self._function_call or ("", GrowingText())
             text_log.write(_json_of(delta.function_call.arguments))
             self._function_call = _grown_name(name, delta.function_call.name), text_log
         if isinstance(delta.audio, ChoiceDeltaAudio):
             self._add_audio(delta.audio)
-        for name, value in _extras(delta):
-            self._message_extras.add(name, value)
 
     def _add_parts(self, parts: list[Any], changes: list[Change]) -> None:
         """Mistral: content as an array. Its thinking is reasoning; other parts stay as content_parts."""
@@ -302,7 +312,7 @@ class ChoiceLog:
     def _new_call(self, index: int | None) -> Call:
         if index is None or any(call.index == index for call in self.calls):
             index = max((call.index for call in self.calls), default=-1) + 1
-        call = Call(index)
+        call = Call(index, self._log())
         self.calls.append(call)
         return call
 
@@ -367,7 +377,7 @@ def _index(entry: Call | ChoiceLog) -> int:
     return entry.index
 
 
-def _built(log: GrowingText | None) -> str | None:
+def _built(log: Log | None) -> str | None:
     return None if log is None else str(log)
 
 
@@ -395,21 +405,28 @@ def _merged_details(details: list[Any]) -> list[Any]:
 
 
 class Accumulator:
-    """What the chunks so far add up to. `add` never raises; `snapshot()` is a value."""
+    """What the chunks so far add up to. `add` never raises; `snapshot()` is a value.
+
+    log: makes what keeps the content and the arguments (GrowingJSON where they are to be read on the way).
+    """
 
     terminal = False  # a usage chunk may follow the last choice's end, so no event ends the iteration
 
-    def __init__(self) -> None:
+    def __init__(self, log: Callable[[], Log] = GrowingText) -> None:
         self.choices: dict[int, ChoiceLog] = {}
-        self._content: dict[int, Callable[[str], object]] = {}
+        self._log = log
+        self._plain: dict[int, ChoiceLog] = {}
         self._id = ""
         self._model = ""
         self._created = 0
         self._latest: dict[str, Any] = {}
         self._extras: dict[str, Any] = {}
 
-    def add(self, event: ChatCompletionChunk) -> None:
-        """Take a chunk in."""
+    def add(self, event: ChatCompletionChunk) -> ChoiceLog | list[tuple[ChoiceLog, list[Change]]]:
+        """Take a chunk in.
+
+        Gives the choice to whose content it appended, where it did nothing else; else what it did to which.
+        """
         if not event._open and event.usage is None and event.moderation is None:
             choices = event.choices
             if len(choices) == 1:
@@ -428,14 +445,14 @@ class Accumulator:
                     and delta.function_call is None
                     and delta.audio is None
                 ):
-                    write = self._content.get(choice.index)
-                    if write is not None:
-                        write(content)
-                        return
-        self.add_any(event)
+                    log = self._plain.get(choice.index)
+                    if log is not None:
+                        log.extend_content(content)  # type: ignore[misc]  # told by _plain
+                        return log
+        return self._add_any(event)
 
-    def add_any(self, event: ChatCompletionChunk) -> list[tuple[ChoiceLog, list[Change]]]:
-        """Take a chunk of any shape in; tells what it did to which choice."""
+    def _add_any(self, event: ChatCompletionChunk) -> list[tuple[ChoiceLog, list[Change]]]:
+        """Take a chunk of any shape in."""
         if not self._id and isinstance(event.id, str):
             self._id = event.id
         if not self._model and isinstance(event.model, str):
@@ -446,10 +463,12 @@ class Accumulator:
         usage: Any = event.usage
         if isinstance(usage, CompletionUsage):
             latest["usage"] = usage
-        for name in ("system_fingerprint", "service_tier", "moderation"):
-            value = getattr(event, name)
-            if value is not None:
-                latest[name] = value
+        if event.system_fingerprint is not None:
+            latest["system_fingerprint"] = event.system_fingerprint
+        if event.service_tier is not None:
+            latest["service_tier"] = event.service_tier
+        if event.moderation is not None:
+            latest["moderation"] = event.moderation
         if event._open:
             for name, value in event.__dict__.items():
                 if _says(value):
@@ -461,16 +480,16 @@ class Accumulator:
                 if isinstance(choice, ChunkChoice):
                     index: Any = choice.index
                     log = self.log_of(index if type(index) is int else place)
-                    changed.append((log, log.add(choice)))
+                    changed.append((log, log.add(choice, event._open)))
                     if log.content is not None:
-                        self._content[log.index] = log.content.write
+                        self._plain[log.index] = log
         return changed
 
     def log_of(self, index: int) -> ChoiceLog:
         """The log of the choice with that index."""
         log = self.choices.get(index)
         if log is None:
-            log = self.choices[index] = ChoiceLog(index)
+            log = self.choices[index] = ChoiceLog(index, self._log)
         return log
 
     @property
