@@ -33,6 +33,7 @@ import msgspec
 
 from ..parsing import GrowingText
 from . import events as ev
+from .events import ResponseTextDeltaEvent
 from .items import ResponseOutputItem
 from .notes import Item, Part, build, complete, json_at
 from .reading import read_response
@@ -61,6 +62,8 @@ class Accumulator:
         self._content_index: Any = None
         self._grown = GrowingText()
         self._write: Callable[[str], object] = self._grown.write
+        # The same for each other kind of delta: item_id, output_index, index, and the text that grew.
+        self._last: dict[type, tuple[Any, Any, Any, GrowingText]] = {}
 
     @property
     def complete(self) -> bool:
@@ -74,21 +77,34 @@ class Accumulator:
 
     def add(self, event: Any) -> None:
         """Note one event. Takes any event of any shape."""
-        if event.__class__ is ev.ResponseTextDeltaEvent:
-            if (
-                event.item_id == self._item_id
-                and event.output_index == self._output_index
-                and event.content_index == self._content_index
-                and not event.logprobs
-                and event.delta.__class__ is str
-            ):
-                self._write(event.delta)
-            else:
-                self._text_delta(event)
-        else:
-            note = _NOTES.get(event.__class__)
+        if type(event) is not ResponseTextDeltaEvent:
+            note = _NOTES.get(type(event))
             if note is not None:
                 note(self, event)
+        elif (
+            event.item_id == self._item_id
+            and event.output_index == self._output_index
+            and event.content_index == self._content_index
+            and not event.logprobs
+            and type(event.delta) is str
+        ):
+            self._write(event.delta)
+        else:
+            self._text_delta(event)
+
+    @property
+    def completed(self) -> bool:
+        """The stream ended with response.completed."""
+        return self._terminal and isinstance(self._lifecycle, ev.ResponseCompletedEvent)
+
+    def grown_by(self, event: Any) -> GrowingText:
+        """The text that the latest delta added to; event: that delta, not one of text."""
+        return self._last[type(event)][3]
+
+    def phase_of(self, event: Any) -> Any:
+        """The phase of the message that an event belongs to, as it was announced, or None."""
+        where = self._find(event, "message").added
+        return getattr(getattr(where[0], "item", where[0]), "phase", None) if where else None
 
     def snapshot(self) -> Response:
         """The response so far: a value, built anew from all that was noted. Cost: its length."""
@@ -145,6 +161,11 @@ class Accumulator:
             return sorted(self._items, key=lambda item: item.index or 0)
         return self._items
 
+    def _forget(self) -> None:
+        """Where the last deltas went says nothing about the next ones, now that something new began."""
+        self._item_id = _NOWHERE
+        self._last.clear()
+
     # -- Notes about items ------------------------------------------------------------
 
     def _item_added(self, event: ev.ResponseOutputItemAddedEvent) -> None:
@@ -160,9 +181,10 @@ class Accumulator:
             self._by_index.pop((index, kind if kind in _KINDS else None), None)
         if known is None:
             known = self._new(kind)
-        known.added = known.added or where
+        if not known.added:
+            known.announce(item, where)
         self._name(known, item_id, index)
-        self._item_id = _NOWHERE
+        self._forget()
 
     def _item_done(self, event: ev.ResponseOutputItemDoneEvent) -> None:
         kind, item_id = getattr(event.item, "type", None), getattr(event.item, "id", None)
@@ -172,7 +194,7 @@ class Accumulator:
             self._name(item, item_id, event.output_index)
 
     def _status(self, event: Any) -> None:
-        kind, status = _STATUSES[event.__class__]
+        kind, status = _STATUSES[type(event)]
         self._find(event, kind).status = status
 
     def _begun(self, event: Any) -> None:
@@ -200,14 +222,17 @@ class Accumulator:
         self._grown, self._write = part.grown, part.grown.write
 
     def _delta(self, event: Any) -> None:
-        kind, field, part_kind, index = _DELTAS[event.__class__]
-        part = self._find(event, kind).part(field, getattr(event, index, None), part_kind)
+        kind, field, part_kind, by = _DELTAS[type(event)]
+        item_id, index = getattr(event, "item_id", ""), getattr(event, by, None)
+        last = self._last.get(type(event))
+        if last is None or last[:3] != (item_id, event.output_index, index):
+            part = self._find(event, kind).part(field, index, part_kind)
+            last = self._last[type(event)] = (item_id, event.output_index, index, part.grown)
         if isinstance(event.delta, str):
-            part.grown.write(event.delta)
-        self._grown = part.grown
+            last[3].write(event.delta)
 
     def _whole(self, event: Any) -> None:
-        kind, field, part_kind, index, told = _WHOLES[event.__class__]
+        kind, field, part_kind, index, told = _WHOLES[type(event)]
         part = self._find(event, kind).part(field, getattr(event, index, None), part_kind)
         part.tell(getattr(event, told))
         logprobs = getattr(event, "logprobs", None)
@@ -218,6 +243,8 @@ class Accumulator:
         part = self._announced(event, new=True)
         if part is not None:
             part.first = event
+            part.begin(getattr(event.part, "text", None))
+            part.begin(getattr(event.part, "refusal", None))
 
     def _part_done(self, event: Any) -> None:
         part = self._announced(event, new=False)
@@ -230,7 +257,7 @@ class Accumulator:
         kind = getattr(event.part, "type", None)
         if not isinstance(kind, str):
             return None
-        self._item_id = _NOWHERE
+        self._forget()
         return self._of_content(event, kind).part("content", event.content_index, kind, new=new)
 
     def _of_content(self, event: Any, part_kind: str) -> Item:
@@ -241,8 +268,11 @@ class Accumulator:
         return self._find(event, kind)
 
     def _summary_added(self, event: ev.ResponseReasoningSummaryPartAddedEvent) -> None:
-        part = self._find(event, "reasoning").part("summary", event.summary_index, "summary_text", new=True)
+        item = self._find(event, "reasoning")
+        part = item.part("summary", event.summary_index, "summary_text", new=True)
         part.first = event
+        part.begin(getattr(event.part, "text", None))
+        self._forget()
 
     def _summary_done(self, event: ev.ResponseReasoningSummaryPartDoneEvent) -> None:
         part = self._find(event, "reasoning").part("summary", event.summary_index, "summary_text")
@@ -255,7 +285,8 @@ class Accumulator:
 
     def _command_added(self, event: ev.ResponseShellCallCommandAddedEvent) -> None:
         part = self._find(event, "shell_call").part("commands", event.command_index, "", new=True)
-        part.first = event
+        part.begin(event.command)
+        self._forget()
 
     def _shell_output(self, event: ev.ResponseShellCallOutputContentDeltaEvent) -> None:
         item = self._find(event, "shell_call_output")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..record import Event
+from ..record import Event, Private
 from .items import (
     Annotation,
     ContentPart,
@@ -27,7 +27,7 @@ from .items import (
     ShellOutput,
     ShellOutputDelta,
 )
-from .response import Response
+from .response import ABSENT, Response
 
 __all__ = [
     "ResponseAudioDeltaEvent",
@@ -95,9 +95,6 @@ __all__ = [
     "UnknownEvent",
 ]
 
-ABSENT: Any = None
-
-
 class StreamEvent(Event, kw_only=True, tag_field="type"):
     """What all events have. sequence_number: the event's place in the stream."""
 
@@ -124,6 +121,24 @@ class _ItemDelta(_Delta, kw_only=True):
 
     item_id: str = ""
     output_index: int = ABSENT
+
+
+class _Growing(_ItemDelta, kw_only=True):
+    """A delta that, under `.stream()`, knows the whole text that it ends."""
+
+    _text: Private = None  # the text that grows, and
+    _end: Private = 0  # where this delta ended it
+
+    @property
+    def snapshot(self) -> str:
+        """The text up to and with this delta. A value, laid out when asked for.
+
+        Raises AttributeError for an event that did not come out of `.stream()`.
+        """
+        if self._text is None:
+            raise AttributeError("only the events of .stream() have a snapshot")
+        text: str = self._text.upto(self._end)
+        return text
 
 
 class _ResponseEvent(StreamEvent, kw_only=True):
@@ -310,7 +325,7 @@ class ResponseFileSearchCallSearchingEvent(
 
 
 class ResponseFunctionCallArgumentsDeltaEvent(
-    _ItemDelta, kw_only=True, tag="response.function_call_arguments.delta"
+    _Growing, kw_only=True, tag="response.function_call_arguments.delta"
 ):
     """A piece of the JSON of a function call's arguments."""
 
@@ -464,7 +479,7 @@ class ResponseOutputTextAnnotationAddedEvent(
     content_index: int = ABSENT
 
 
-class ResponseTextDeltaEvent(_ItemDelta, kw_only=True, tag="response.output_text.delta"):
+class ResponseTextDeltaEvent(_Growing, kw_only=True, tag="response.output_text.delta"):
     """A piece of the answer: the event that nearly every stream is made of."""
 
     type: ClassVar[Literal["response.output_text.delta"]] = "response.output_text.delta"
@@ -479,6 +494,15 @@ class ResponseTextDoneEvent(_ItemEvent, kw_only=True, tag="response.output_text.
     content_index: int = ABSENT
     logprobs: list[Logprob] = []
     text: str = ""
+    _parsed: Private = None
+
+    @property
+    def parsed(self) -> Any:
+        """Under `.stream(text_format=...)`: the text read as that type, when asked for; else None.
+
+        Raises what the type's own library raises where the text does not fit.
+        """
+        return None if self._parsed is None else self._parsed.value
 
 
 class ResponseQueuedEvent(_ResponseEvent, kw_only=True, tag="response.queued"):

@@ -164,6 +164,11 @@ class ResponseOutputText(Member, kw_only=True, tag="output_text"):
     text: str = ""
     logprobs: list[Logprob] | None = None
 
+    @property
+    def parsed(self) -> Any:
+        """The text read as the text_format that was given; None where none was (see parsed.py)."""
+        return None
+
 
 class ResponseOutputRefusal(Member, kw_only=True, tag="refusal"):
     """The model declines."""
@@ -487,6 +492,11 @@ class ResponseFunctionToolCall(Member, kw_only=True, tag="function_call"):
     caller: Caller | None = None
     namespace: str | None = None
     status: str | None = None
+
+    @property
+    def parsed_arguments(self) -> Any:
+        """The arguments read by the tool that was given; None where none was (see parsed.py)."""
+        return None
 
 
 class ResponseFunctionToolCallOutputItem(Member, kw_only=True, tag="function_call_output"):

@@ -11,16 +11,21 @@ from typing import Any
 
 from ..parsing import GrowingText
 from ..record import Record
+from .items import ResponseOutputRefusal as _Refusal
 
 __all__ = ["Item", "Part", "build", "complete", "json_at"]
 
 _Json = dict[str, Any]
 
+# The fields of items that hold parts, and those that are one text.
+_LISTS = ("content", "summary")
+_TEXTS = ("arguments", "input", "code")
+
 
 class Part:
     """One text that grows: a part of a content or of a summary, arguments, a command.
 
-    first, last: the events that announced and ended it. told: its whole text, as told at its end.
+    first, last: the events that announced and ended it.
     """
 
     __slots__ = ("annotations", "first", "grown", "last", "logprobs", "told")
@@ -33,13 +38,18 @@ class Part:
         self.annotations: list[Any] = []
         self.logprobs: list[Any] = []
 
+    def begin(self, text: Any) -> None:
+        """What was said of the text ahead of its first delta: the deltas go on from it."""
+        if isinstance(text, str) and not self.grown.tell():
+            self.grown.write(text)
+
     def tell(self, text: Any) -> None:
+        """The whole text, as told at its end."""
         if isinstance(text, str) and text:
             self.told = text
 
-    def text(self, before: Any = None) -> str:
-        """The text; `before` is what was said of it ahead of its first delta."""
-        return self.told or (before if isinstance(before, str) else "") + str(self.grown)
+    def text(self) -> str:
+        return self.told or str(self.grown)
 
 
 class Item:
@@ -71,6 +81,24 @@ class Item:
         if part is None:
             part = self.parts[field, index, kind] = Part()
         return part
+
+    def announce(self, item: Any, where: tuple[Any, ...]) -> None:
+        """The item was announced; where: an event, and the way to the item in it."""
+        self.added = where
+        if self.parts:
+            return  # its deltas came first
+        for field in _LISTS:
+            entries = getattr(item, field, None)
+            for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+                kind, key = getattr(entry, "type", None), "refusal" if isinstance(entry, _Refusal) else "text"
+                if isinstance(kind, str) and getattr(entry, key, None):
+                    self.part(field, index, kind).begin(getattr(entry, key))
+        for field in _TEXTS:
+            if getattr(item, field, None):
+                self.part(field, 0, "").begin(getattr(item, field))
+        commands = getattr(getattr(item, "action", None), "commands", None)
+        for index, command in enumerate(commands if isinstance(commands, list) else ()):
+            self.part("commands", index, "").begin(command)
 
 
 def json_at(record: Record | None, *path: str) -> Any:
@@ -154,20 +182,16 @@ def _fill(found: _Json, item: Item, *, partial: bool) -> None:
         if field in _LISTS:
             _fill_part(_list_in(found, field), index, kind, part, partial=partial)
         elif field in _TEXTS and (partial or not found.get(field)):
-            found[field] = part.text(found.get(field))
+            found[field] = part.text()
     commands = [part for (field, _, _), part in ordered if field == "commands"]
     if commands:
         action = found["action"] if isinstance(found.get("action"), dict) else {}
         if partial or not action.get("commands"):
-            action["commands"] = [part.text(json_at(part.first, "command")) for part in commands]
+            action["commands"] = [part.text() for part in commands]
             found["action"] = action
     written = [(index, kind, part) for (field, index, kind), part in ordered if field == "output"]
     if written and (partial or not found.get("output")):
         found["output"] = _shell_outputs(written)
-
-
-_LISTS = ("content", "summary")
-_TEXTS = ("arguments", "input", "code")
 
 
 def _list_in(found: _Json, field: str) -> list[Any]:
@@ -177,19 +201,24 @@ def _list_in(found: _Json, field: str) -> list[Any]:
     return entries
 
 
+_WRITTEN = ("output_text", "refusal", "reasoning_text", "summary_text")
+
+
 def _fill_part(entries: list[Any], index: int, kind: str, part: Part, *, partial: bool) -> None:
     key = "refusal" if kind == "refusal" else "text"
-    if 0 <= index < len(entries):
-        entry = entries[index]
-        if not isinstance(entry, dict) or entry.get("type") != kind:
-            return  # the server's later word about this place
+    entry = entries[index] if 0 <= index < len(entries) else None
+    if isinstance(entry, dict) and entry.get("type") == kind:
         if partial or not entry.get(key):
-            entry[key] = part.text(entry.get(key))
+            entry[key] = part.text()
+    elif entry is not None and not partial:
+        return  # the server's later word about this place
     else:
         entry = json_at(part.last or part.first, "part")
         if not isinstance(entry, dict):
             entry = {"type": kind}
-        entry[key] = part.text(entry.get(key))
+        text = part.text()
+        if text or kind in _WRITTEN:
+            entry[key] = text
         entries.append(entry)
     if kind == "output_text":
         if not entry.get("annotations"):

@@ -16,12 +16,13 @@ from typing import Any
 
 import msgspec
 
-from ...errors import APIError, StreamDecodeError
+from ...errors import StreamDecodeError
+from ..faults import error_in
 from ..record import Event, open_reading
 from .events import ResponseErrorEvent, ResponseStreamEvent, ResponseTextDeltaEvent, UnknownEvent
 from .response import Response
 
-__all__ = ["decode", "decode_whole", "encode", "error_in", "read_response", "text"]
+__all__ = ["decode", "decode_whole", "encode", "read_response", "text"]
 
 _Payload = bytes | bytearray
 
@@ -34,6 +35,7 @@ _strict_event: Callable[[_Payload], Any] = msgspec.json.Decoder(
     functools.reduce(operator.or_, _classes)
 ).decode
 _strict_whole: Callable[[_Payload], Response] = msgspec.json.Decoder(Response).decode
+_encode = msgspec.json.Encoder().encode
 _refusals = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -78,17 +80,15 @@ def read_response(payload: _Payload) -> Response:
         response = _strict_whole(payload)
     except _refusals:
         response = open_reading(Response, _json_object(payload))
-        if response.output is None:
-            response.output = []  # null is as good as absent: iterating must not fail on it
+        _mend(response)
     response._json = payload
     return response
 
 
 def text(event: Any) -> str:
     """The text that an event adds to the answer; "" where it adds none."""
-    if isinstance(event, ResponseTextDeltaEvent):
-        delta = event.delta
-        return delta if isinstance(delta, str) else ""
+    if type(event) is ResponseTextDeltaEvent and type(event.delta) is str:
+        return event.delta
     return ""
 
 
@@ -98,23 +98,31 @@ def encode(event: Event) -> bytes:
         return bytes(event._json)
     if type(event) is ResponseTextDeltaEvent and not event.logprobs and not event.__dict__:
         # The event that a server sends most. Nothing in it is nested, so to_dict's walk can be spared.
-        return _encode_flat(event)
-    return msgspec.json.encode(event.to_dict())
+        found = _Flat(
+            event.item_id,
+            event.delta,
+            event.logprobs,
+            event.output_index,
+            event.content_index,
+            event.sequence_number,
+            event.obfuscation,
+            event.model,
+        )
+        return _encode(found)
+    return _encode(event.to_dict())
 
 
-def _encode_flat(event: ResponseTextDeltaEvent) -> bytes:
-    found: dict[str, Any] = {
-        "type": event.type,
-        "sequence_number": event.sequence_number,
-        "item_id": event.item_id,
-        "output_index": event.output_index,
-        "content_index": event.content_index,
-        "delta": event.delta,
-        "logprobs": event.logprobs,
-        "obfuscation": event.obfuscation,
-        "model": event.model,
-    }
-    return msgspec.json.encode({key: value for key, value in found.items() if value is not None})
+class _Flat(msgspec.Struct, omit_defaults=True, tag_field="type", tag="response.output_text.delta"):
+    """A text delta as it is written: what has no default stands there always."""
+
+    item_id: str
+    delta: str
+    logprobs: list[Any]
+    output_index: int | None = None
+    content_index: int | None = None
+    sequence_number: int | None = None
+    obfuscation: str | None = None
+    model: str | None = None
 
 
 # -- The open reading ------------------------------------------------------------
@@ -124,36 +132,23 @@ def _open_event(found: dict[str, Any]) -> Event:
     kind = found.get("type")
     cls = _by_type.get(kind) if isinstance(kind, str) else None
     if cls is not None:
-        return open_reading(cls, found)
+        event = open_reading(cls, found)
+        _mend(getattr(event, "response", None))
+        return event
     if not isinstance(kind, str):
-        # to_dict() has what stood there. `type` is always a string, so that anyone may look into it.
-        kind = found["type"] = ""
+        kind = ""
     if not kind.startswith("response."):
         error = error_in(found)
         if error is not None:
             raise error
-    return open_reading(UnknownEvent, found)
+    # `type` is always a string, so that anyone may look into it. to_dict() has what stood there.
+    return open_reading(UnknownEvent, {**found, "type": kind})
 
 
-def error_in(found: dict[str, Any]) -> APIError | None:
-    """The error that a JSON object is, in any of the shapes that servers use; None where it is none.
-
-    {"error": {"message", "code", ...}}, {"error": "text", ...}, and flat: {"type": "error", "message", ...},
-    {"object": "error", ...}.
-    """
-    inner = found.get("error")
-    if not inner:
-        if found.get("type") != "error" and found.get("object") != "error":
-            return None
-        inner = found.get("message")
-    elif isinstance(inner, dict):
-        found, inner = inner, inner.get("message")
-    message = inner if isinstance(inner, str) and inner else "The server sent an error: " + _brief(found)
-    return APIError(message, body=found)
-
-
-def _brief(value: Any) -> str:
-    return msgspec.json.encode(value)[:200].decode(errors="replace")
+def _mend(response: Any) -> None:
+    """Null for the output is as good as absent: iterating over it must not fail."""
+    if isinstance(response, Response) and response.output is None:
+        response.output = []
 
 
 def _json_object(payload: _Payload) -> dict[str, Any]:

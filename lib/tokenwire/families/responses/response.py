@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 
+ABSENT: Any = None  # what a field reads that a server left out, where no value of its type would be true
+
+
 class ResponseError(Record, kw_only=True):
     """Why a response failed."""
 
@@ -117,7 +120,7 @@ class Response(Event, kw_only=True):
 
     id: str = ""
     access_programs: Any = None
-    created_at: float = 0.0
+    created_at: float = ABSENT
     error: ResponseError | None = None
     incomplete_details: IncompleteDetails | None = None
     instructions: Any = None
@@ -125,7 +128,7 @@ class Response(Event, kw_only=True):
     model: str = ""
     object: str = "response"
     output: list[ResponseOutputItem] = []
-    parallel_tool_calls: bool = True
+    parallel_tool_calls: bool = ABSENT
     temperature: float | None = None
     tool_choice: Any = None
     tools: list[Any] = []
@@ -173,3 +176,8 @@ class Response(Event, kw_only=True):
             for part in content
             if isinstance(part, ResponseOutputText) and isinstance(part.text, str)
         )
+
+    @property
+    def output_parsed(self) -> Any:
+        """The answer read as the text_format that was given; None where none was (see parsed.py)."""
+        return None

@@ -1,0 +1,95 @@
+"""What stands behind `.stream()`: every event of the wire, and the answer it adds up to.
+
+The events are the very objects that `decode` made, with what only a listener
+from the start can know: `snapshot` on deltas of text and of function arguments,
+`parsed` on the end of a text, and in the terminal event the whole response, with
+what the server left out of it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from ...errors import ContentFilterFinishReasonError, LengthFinishReasonError
+from ..parsing import is_type, parse, tool_parsers
+from .accumulate import Accumulator
+from .events import (
+    ResponseCancelledEvent,
+    ResponseCompletedEvent,
+    ResponseFailedEvent,
+    ResponseFunctionCallArgumentsDeltaEvent,
+    ResponseIncompleteEvent,
+    ResponseStreamEvent,
+    ResponseTextDeltaEvent,
+    ResponseTextDoneEvent,
+)
+from .parsed import Lazy, ParsedResponse, final_answer, parse_response
+from .response import Response
+
+__all__ = ["Helper"]
+
+_TERMINAL = (ResponseCompletedEvent, ResponseIncompleteEvent, ResponseFailedEvent, ResponseCancelledEvent)
+
+
+class Helper:
+    """Follows one stream. text_format: a type to read the answer as. tools: types, functions or dicts."""
+
+    def __init__(self, *, text_format: Any = None, tools: Iterable[Any] | None = None) -> None:
+        self._format = text_format if is_type(text_format) else None  # a dict is for the API alone
+        self._tools = tool_parsers(tools)
+        self._state = Accumulator()
+
+    def events(self, event: Any) -> list[ResponseStreamEvent]:
+        """What one event of the wire gives: itself, and what is known with it."""
+        state = self._state
+        state.add(event)
+        if type(event) is ResponseTextDeltaEvent:
+            text = state._grown
+            event._text = text
+            event._end = text.tell()
+        elif type(event) is ResponseFunctionCallArgumentsDeltaEvent:
+            text = state.grown_by(event)
+            event._text = text
+            event._end = text.tell()
+        elif type(event) is ResponseTextDoneEvent:
+            if (
+                self._format is not None
+                and isinstance(event.text, str)
+                and final_answer(state.phase_of(event))
+            ):
+                event._parsed = Lazy(functools.partial(parse, self._format), event.text)
+        elif isinstance(event, _TERMINAL):
+            event.response = self._response(whole=type(event) is ResponseCompletedEvent)
+        return [event]
+
+    def end(self) -> list[ResponseStreamEvent]:
+        """At a clean end of the stream: nothing more."""
+        return []
+
+    def snapshot(self) -> Response:
+        """The response so far: a value."""
+        return self._state.snapshot()
+
+    def final(self) -> ParsedResponse[Any]:
+        """The response, whole or as far as it came, with `output_parsed`.
+
+        Where a text_format was given and the answer was cut, raises LengthFinishReasonError or
+        ContentFilterFinishReasonError; where it does not fit, what the type's own library raises.
+        A response that failed is returned: status "failed", and `error`.
+        """
+        response = self._response(whole=self._state.completed)
+        if self._format is not None:
+            reason = getattr(response.incomplete_details, "reason", None)
+            if reason == "max_output_tokens":
+                raise LengthFinishReasonError(completion=response)
+            if reason == "content_filter":
+                raise ContentFilterFinishReasonError(completion=response)
+            _ = response.output_parsed  # read now: who asked for a type is told here that it does not fit
+        return response
+
+    def _response(self, *, whole: bool) -> ParsedResponse[Any]:
+        # What was cut is not read: its text fits nothing.
+        found = self._state.snapshot()
+        return parse_response(found, self._format if whole else None, self._tools if whole else {})
