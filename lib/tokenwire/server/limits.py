@@ -1,0 +1,35 @@
+"""ServerLimits: bounds on what a client can make the serving half hold, or wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["DEFAULT_SERVER_LIMITS", "ServerLimits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """Sizes in bytes, times in seconds.
+
+    head_bytes: a request's head; above it, 431.
+    body_bytes: a request's body; above it, 413. 32 MiB: a conversation with images.
+    pending_bytes: frames that wait for a client who reads slowly, or are gathered
+        while the handler yields without waiting. At this mark the handler waits.
+    idle: how long a connection may lie unused between requests.
+    head, body: from a head's first byte to its last, and the same for a body. Above it, 408.
+    write: how long a client may take no byte of what is ready for it.
+    keep_alive: how long a stream may be silent before a comment is sent; None for never.
+    """
+
+    head_bytes: int = 65_536
+    body_bytes: int = 33_554_432
+    pending_bytes: int = 65_536
+    idle: float = 75.0
+    head: float = 20.0
+    body: float = 120.0
+    write: float = 60.0
+    keep_alive: float | None = 15.0
+
+
+DEFAULT_SERVER_LIMITS: Final = ServerLimits()

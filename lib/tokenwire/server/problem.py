@@ -1,0 +1,68 @@
+"""RequestError: an answer that is an error, in the API's own shape.
+
+    {"error": {"message": ..., "type": ..., "param": ..., "code": ...}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tokenwire.errors import TokenwireError
+
+__all__ = ["RequestError", "as_request_error"]
+
+_TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+
+class RequestError(TokenwireError):
+    """An error that the client is told: raised by the session, or by a handler.
+
+    status: the HTTP status, 400 to 599. Once tokens have left, the status has left
+    too: then the rest travels as the family's error event.
+    type: the kind of error; from the status where it is None. param: the request's
+    field at fault. code: for programs. headers: more fields of the answer's head.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str | None = None,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"an error's status is 400 to 599, not {status}")
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        if type is None:
+            type = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
+        self.type = type
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    def error(self) -> dict[str, Any]:
+        """The API's error object: message, type, param, code."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+
+    def body(self) -> bytes:
+        """The JSON of the answer."""
+        return msgspec.json.encode({"error": self.error()})
+
+
+def as_request_error(error: BaseException) -> RequestError:
+    """What the client is told about a failure: a RequestError's own words, else no details."""
+    if isinstance(error, RequestError):
+        return error
+    return RequestError(500, "The server had an error while processing your request.", code="internal_error")

@@ -1,0 +1,306 @@
+"""Pump: from a handler's tokens to the client's socket, in as few sends as promptness allows.
+
+Theory of operation. Three functions run together until one returns:
+
+* produce: steps the handler, has the session turn its tokens into frames, and sends.
+* write: sends what produce left behind.
+* watch: reads, to learn that the client has gone. That ends the other two, and so
+  cancels the handler. It also sees to the keep-alive comments.
+
+A token that came after a wait, the first one too, is sent at once, by produce
+itself: nothing is gained by holding it, and waking another task for it would
+cost more than the send. Tokens that the handler yields without waiting are
+gathered. They must leave as soon as it does wait; to see that moment, produce drives
+the handler's `__anext__` by hand (`_noticing`): an awaitable that waits shows so by
+yielding to the event loop, and just then, synchronously, write is woken. So there is
+no timer, and no token is ever held while nobody works on the next one.
+
+What is gathered or not yet taken by the client is bounded: at
+`ServerLimits.pending_bytes` produce waits for the client, and with it this handler,
+and no other.
+
+Until the first token the head of the answer is not sent, so that a failure before it
+still gets a status of its own. The last frames and the end of the body leave in one
+send.
+"""
+
+from __future__ import annotations
+
+import logging
+import types
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
+
+from tokenwire.backends.base import Backend, Event, Transport
+from tokenwire.server.limits import ServerLimits
+from tokenwire.server.problem import RequestError, as_request_error
+from tokenwire.server.request import Request
+from tokenwire.server.session import KEEP_ALIVE, Session
+from tokenwire.wire.http1 import ServerConnection
+
+__all__ = ["ClientGone", "Handler", "Pump", "log"]
+
+T = TypeVar("T")
+
+#: Called with a Request; returns an async iterable of tokens. An async generator function is one.
+Handler = Callable[[Request], Any]
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+log = logging.getLogger("tokenwire.server")
+
+
+class ClientGone(Exception):
+    """The client left, or did not read in time. Nothing can be said to it any more."""
+
+
+@types.coroutine
+def _noticing(awaitable: Any, waits: Callable[[], None]) -> Generator[Any, Any, Any]:
+    """Await this, and call waits() should it have to wait.
+
+    This is `yield from`, spelled out, with one look at its first yield.
+    """
+    steps = awaitable.__await__()
+    try:
+        trap = steps.send(None)
+        waits()
+        while True:
+            try:
+                value = yield trap
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as error:
+                trap = steps.throw(error)
+            else:
+                trap = steps.send(value)
+    except StopIteration as done:
+        return done.value
+
+
+class Pump:
+    """One answer on its way.
+
+    head: the fields of the answer's head, without those of its framing.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        transport: Transport,
+        connection: ServerConnection,
+        limits: ServerLimits,
+        session: Session,
+        request: Request,
+        head: RawHeaders,
+    ) -> None:
+        self._backend = backend
+        self._transport = transport
+        self._connection = connection
+        self._limits = limits
+        self._session = session
+        self._request = request
+        self._head = head
+        self._opened = False  # whether the head is among what was sent, or is pending
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._sending = False
+        self._waited = True  # the handler, since the last send; true at first, so that the first token leaves
+        self._wake: Event = backend.event()
+        self._room: Event | None = None  # what produce waits for while others send
+        self._gone = False
+        self._done = False
+        self._sent_at = backend.now()
+
+    async def run(self, handler: Handler) -> None:
+        """Answer. Raises ClientGone; the handler has been cancelled then.
+
+        Cancelled: so is the handler, and the answer is cut where it stands.
+        """
+
+        async def produce() -> None:
+            try:
+                await self._produce(handler)
+                self._done = True
+            except ClientGone:
+                self._gone = True
+
+        functions = [produce, self._watch]
+        if self._request.stream:
+            functions.append(self._write)
+        await self._backend.first(*functions)
+        if not self._done:
+            raise ClientGone
+
+    # -- produce ---------------------------------------------------------------
+
+    async def _produce(self, handler: Handler) -> None:
+        session = self._session
+        iterator: Any = None
+        try:
+            try:
+                made = handler(self._request)
+                if not hasattr(made, "__aiter__"):
+                    made = await made  # an async function that returns its tokens
+                iterator = made.__aiter__()
+                step = iterator.__anext__
+                while True:
+                    try:
+                        token = await _noticing(step(), self._handler_waits)
+                    except StopAsyncIteration:
+                        break
+                    frames = session.token(token)
+                    if self._request.stream and (frames or not self._opened):
+                        await self._add(frames)
+                    elif self._gone:
+                        raise ClientGone  # asyncio: the handler has swallowed its cancellation
+                last = session.end()
+            finally:
+                await _close(iterator)
+        except ClientGone:
+            raise
+        except Exception as error:
+            await self._fail(error)
+        else:
+            await self._finish(last)
+
+    def _handler_waits(self) -> None:
+        self._waited = True
+        if self._pending:
+            self._wake.set()
+
+    async def _add(self, frames: bytes) -> None:
+        if self._gone:
+            raise ClientGone
+        if not self._opened:
+            self._open()
+        self._pending.append(frames)
+        self._size += len(frames)
+        full = self._size >= self._limits.pending_bytes
+        if self._sending:
+            if full:
+                await self._wait_for_room()
+        elif self._waited or full:
+            self._waited = False
+            await self._send_pending()
+
+    def _open(self) -> None:
+        """What goes before the first token. The head itself is made as it is sent."""
+        self._opened = True
+        first = self._session.start()
+        self._pending.append(first)
+        self._size += len(first)
+
+    async def _finish(self, last: bytes) -> None:
+        if not self._request.stream:
+            await self._transmit(self._connection.send_response(200, self._head, last))
+            return
+        if not self._opened:
+            self._open()
+        while self._sending:
+            await self._wait_for_room()
+        self._pending.append(last)
+        data = self._take()
+        # A relay that sees the last event sees the end of the body with it.
+        await self._transmit(data + self._connection.send_end())
+
+    async def _fail(self, error: Exception) -> None:
+        if not isinstance(error, RequestError):
+            log.error("the handler failed", exc_info=error)
+        if self._opened:
+            await self._finish(self._session.fail(error))
+            return
+        told = as_request_error(error)
+        fields = [
+            *((name, value) for name, value in self._head if name not in (b"content-type", b"cache-control")),
+            (b"content-type", b"application/json"),
+            *((name.encode(), value.encode()) for name, value in told.headers.items()),
+        ]
+        await self._transmit(self._connection.send_response(told.status, fields, told.body()))
+
+    # -- sending ---------------------------------------------------------------
+
+    def _take(self) -> bytes:
+        """What is pending, as bytes for the wire; with the head, the first time."""
+        frames = b"".join(self._pending)
+        self._pending.clear()
+        self._size = 0
+        if self._head:
+            head = self._connection.send_response(200, self._head)
+            self._head = []
+            return head + self._connection.send_data(frames)
+        return self._connection.send_data(frames)
+
+    async def _send_pending(self) -> None:
+        """Send, until nothing is pending. By one task at a time."""
+        self._sending = True
+        try:
+            while self._pending:
+                data = self._take()
+                self._make_room()
+                await self._transmit(data)
+        finally:
+            self._sending = False
+            self._make_room()
+
+    async def _transmit(self, data: bytes) -> None:
+        self._sent_at = now = self._backend.now()
+        try:
+            await self._transport.send(data, now + self._limits.write)
+        except (OSError, TimeoutError):
+            raise ClientGone from None
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    async def _wait_for_room(self) -> None:
+        self._room = room = self._backend.event()
+        await room.wait(None)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                if self._pending and not self._sending:
+                    await self._send_pending()
+                self._wake = wake = self._backend.event()
+                await wake.wait(None)
+        except ClientGone:
+            self._gone = True
+
+    # -- watch -----------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        buffer = self._connection.buffer
+        period = self._limits.keep_alive if self._request.stream else None
+        while not buffer.full:
+            try:
+                due = None if period is None else max(self._sent_at, self._backend.now() - period) + period
+                if not await self._transport.receive_into(buffer, due):
+                    break
+            except TimeoutError:
+                if period is not None and self._backend.now() - self._sent_at >= period:
+                    self._keep_alive()
+            except OSError:
+                break
+        else:
+            # The next requests are here already, more than may wait; a failing send will tell.
+            await self._backend.event().wait(None)
+        self._gone = True
+
+    def _keep_alive(self) -> None:
+        self._sent_at = self._backend.now()
+        if self._sending or self._pending:
+            return  # it is the client who is slow
+        if not self._opened:
+            self._open()
+        self._pending.append(KEEP_ALIVE)
+        self._wake.set()
+
+
+async def _close(iterator: Any) -> None:
+    """Close an async generator: its `finally` blocks run here, and not in some finalizer."""
+    aclose: Callable[[], Awaitable[object]] | None = getattr(iterator, "aclose", None)
+    if aclose is not None:
+        await aclose()

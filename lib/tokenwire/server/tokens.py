@@ -1,0 +1,81 @@
+"""What a handler may yield besides plain strings.
+
+A `str` is the same as `Text(str)` of choice 0, and the cheapest of all.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+__all__ = ["Finish", "FinishReason", "Reasoning", "Refusal", "Text", "Token", "ToolCall", "Usage"]
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A piece of the answer's text. choice: which of the `n` choices it belongs to."""
+
+    text: str
+    choice: int = 0
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    """A piece of the reasoning that goes before the answer.
+
+    Chat sends it as `delta.reasoning_content`, as DeepSeek, vLLM and SGLang do;
+    Responses as a reasoning item. summary: a piece of its summary rather than of
+    the reasoning itself; chat has one field for both.
+    """
+
+    text: str
+    summary: bool = False
+    choice: int = 0
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A piece of a refusal to answer."""
+
+    text: str
+    choice: int = 0
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call of one of the request's tools, whole or in pieces.
+
+    A name begins a call. Pieces without a name go on with the call of that id, or,
+    without an id, with the last one. id: made up where a call begins without one.
+    arguments: a piece of the JSON text of the arguments.
+    """
+
+    name: str | None = None
+    arguments: str = ""
+    id: str | None = None
+    choice: int = 0
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """How many tokens the answer took. The last one yielded counts.
+
+    output_tokens includes the reasoning_tokens, input_tokens the cached_tokens.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """The end of a choice, and why. After it only Usage may follow.
+
+    A handler that just ends has finished with "tool_calls" where it called a
+    tool, else with "stop".
+    """
+
+    reason: FinishReason = "stop"
+    choice: int = 0
+
+
+Token: TypeAlias = str | Text | Reasoning | Refusal | ToolCall | Usage | Finish
