@@ -7,12 +7,14 @@ shapes that servers use raises, and everything else is kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from ..errors import StreamDecodeError
-from .chat_accumulate import Accumulator, text_of
+from .chat_accumulate import Accumulator
+from .chat_choice import text_of
 from .chat_helper import Helper
 from .chat_types import (
     ChatCompletion,
@@ -23,9 +25,21 @@ from .chat_types import (
     ChunkChoice,
 )
 from .faults import error_in
+from .parsing import response_format_param, tool_params
 from .record import Event, Unknown, open_reading
 
-__all__ = ["Accumulator", "Helper", "decode", "decode_whole", "encode", "name", "text"]
+__all__ = [
+    "Accumulator",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "Helper",
+    "decode",
+    "decode_whole",
+    "encode",
+    "name",
+    "prepare",
+    "text",
+]
 
 name = "chat"
 
@@ -74,6 +88,16 @@ def _any_text(event: ChatCompletionChunk) -> str:
         return ""
     deltas = [choice.delta for choice in choices if isinstance(choice, ChunkChoice)]
     return "".join(text_of(delta.content) for delta in deltas if isinstance(delta, ChoiceDelta))
+
+
+def prepare(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A request's parameters as they are sent: types and functions made into schemas (see parsing.py)."""
+    sent = dict(params)
+    if "response_format" in sent:
+        sent["response_format"] = response_format_param(sent["response_format"])
+    if sent.get("tools"):
+        sent["tools"] = tool_params(sent["tools"], "chat")
+    return sent
 
 
 def encode(event: Event) -> bytes:

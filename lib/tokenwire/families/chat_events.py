@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from .chat_accumulate import Log
+from .chat_calls import Log
 from .chat_types import ChatCompletionChunk, ChatCompletionTokenLogprob, ChunkChoice, ParsedChatCompletion
 from .record import Record
 

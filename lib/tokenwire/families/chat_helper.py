@@ -22,7 +22,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import ContentFilterFinishReasonError, LengthFinishReasonError
-from .chat_accumulate import Accumulator, Call, Change, ChoiceLog, Log
+from .chat_accumulate import Accumulator
+from .chat_calls import Call, Log
+from .chat_choice import Change, ChoiceLog
 from .chat_events import (
     ChatCompletionStreamEvent,
     ChunkEvent,
@@ -85,7 +87,7 @@ class Helper:
         # Only content and arguments that somebody may want parsed on the way are kept as JSON.
         self._log_class: Callable[[], Log] = GrowingJSON if self._to_be_parsed else GrowingText
         self._accumulator = Accumulator(self._log_class)
-        self._add = self._accumulator.add
+        self._take = self._accumulator.take
         self._states: dict[int, _State] = {}
         self._busy = 0  # how many states are
         self._came: list[Any] = []
@@ -94,9 +96,14 @@ class Helper:
     def _to_be_parsed(self) -> bool:
         return self._type is not None or bool(self._parsers)
 
+    @property
+    def accumulator(self) -> Accumulator:
+        """What `events` adds each chunk to."""
+        return self._accumulator
+
     def events(self, event: ChatCompletionChunk) -> list[ChatCompletionStreamEvent]:
         """The events that a chunk brings: itself first."""
-        log = self._add(event)
+        log = self._take(event)
         came = self._came
         if log.__class__ is ChoiceLog and not self._busy:
             text: str = event.choices[0].delta.content  # type: ignore[assignment]  # a plain chunk has it
@@ -207,7 +214,7 @@ class Helper:
     ) -> None:
         self._thought_done(log, state, events)
         self._content_done(log, state, events)
-        for call in log.calls:
+        for call in log.calls.all:
             self._call_done(log, state, call, events)
 
     def _thought_done(
@@ -274,7 +281,7 @@ class Helper:
             piece = (delta.tool_calls or [])[0]
             if piece.id or (piece.function is not None and piece.function.name):
                 return event
-            return (log.index, log.calls.index(change[2]), change[1])
+            return (log.index, log.calls.all.index(change[2]), change[1])
         return (log.index, field, change[1]) if change[1] else event
 
     def _snapshot_at(self, count: int) -> ParsedChatCompletion[Any]:
@@ -289,7 +296,7 @@ class Helper:
                 index, field, text = entry
                 log = replay.log_of(index)
                 if isinstance(field, int):
-                    log.calls[field].arguments.write(text)
+                    log.calls.all[field].arguments.write(text)
                 else:
                     log.write(field, text)
             else:
@@ -311,10 +318,8 @@ class Helper:
             parsed = _read(self._content_parser(log), log.content, message.content, log, final)
         calls: Any = message.tool_calls
         if calls is not None:
-            by_place = sorted(log.calls, key=lambda call: call.index)
-            calls = [
-                self._parsed_call(call, own, log, final) for call, own in zip(calls, by_place, strict=True)
-            ]
+            known = log.calls.in_order()
+            calls = [self._parsed_call(call, own, log, final) for call, own in zip(calls, known, strict=True)]
         changed = _as(ParsedChatCompletionMessage, message, parsed=parsed, tool_calls=calls)
         return _as(ParsedChoice, choice, message=changed)
 
