@@ -1,0 +1,122 @@
+"""tokenwire: LLM tokens, straight off the wire.
+
+    import tokenwire
+
+    client = tokenwire.Client()
+    for text in client.chat.completions.create(model=..., messages=..., stream=True).text():
+        print(text, end="", flush=True)
+
+Names only. Each room is imported when one of its names is first used: importing
+tokenwire imports neither asyncio nor trio nor ssl.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokenwire._version import __version__
+
+_ROOMS = {
+    "client": ("NOT_GIVEN", "AsyncClient", "Client", "NotGiven"),
+    "streams": ("AsyncStream", "Stream"),
+    "policy": ("Limits", "Retry", "Timeouts"),
+    "errors": (
+        "APIConnectionError",
+        "APIError",
+        "APIResponseValidationError",
+        "APIStatusError",
+        "APITimeoutError",
+        "AuthenticationError",
+        "BadRequestError",
+        "BusyResourceError",
+        "ConflictError",
+        "ContentFilterFinishReasonError",
+        "InternalServerError",
+        "LengthFinishReasonError",
+        "LimitExceededError",
+        "LocalProtocolError",
+        "NotFoundError",
+        "OpenAIError",
+        "PermissionDeniedError",
+        "PoolTimeoutError",
+        "RateLimitError",
+        "RemoteProtocolError",
+        "StreamConsumedError",
+        "StreamDecodeError",
+        "StreamTruncatedError",
+        "TokenwireError",
+        "UnprocessableEntityError",
+    ),
+}
+_ALIASES = {"OpenAI": "Client", "AsyncOpenAI": "AsyncClient"}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - names and rooms, checked by a test
+    "__version__",
+    *_ALIASES,
+    *_HOME,
+    "backends",
+    "server",
+    "wire",
+]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in ("backends", "families", "server", "wire", *_ROOMS):
+        return importlib.import_module(f"tokenwire.{name}")
+    known = _ALIASES.get(name, name)
+    if known not in _HOME:
+        raise AttributeError(f"module 'tokenwire' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tokenwire.{_HOME[known]}"), known)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from tokenwire import backends as backends
+    from tokenwire import server as server
+    from tokenwire import wire as wire
+    from tokenwire.client import NOT_GIVEN as NOT_GIVEN
+    from tokenwire.client import AsyncClient as AsyncClient
+    from tokenwire.client import AsyncClient as AsyncOpenAI
+    from tokenwire.client import Client as Client
+    from tokenwire.client import Client as OpenAI
+    from tokenwire.client import NotGiven as NotGiven
+    from tokenwire.errors import (
+        APIConnectionError as APIConnectionError,
+        APIError as APIError,
+        APIResponseValidationError as APIResponseValidationError,
+        APIStatusError as APIStatusError,
+        APITimeoutError as APITimeoutError,
+        AuthenticationError as AuthenticationError,
+        BadRequestError as BadRequestError,
+        BusyResourceError as BusyResourceError,
+        ConflictError as ConflictError,
+        ContentFilterFinishReasonError as ContentFilterFinishReasonError,
+        InternalServerError as InternalServerError,
+        LengthFinishReasonError as LengthFinishReasonError,
+        LimitExceededError as LimitExceededError,
+        LocalProtocolError as LocalProtocolError,
+        NotFoundError as NotFoundError,
+        OpenAIError as OpenAIError,
+        PermissionDeniedError as PermissionDeniedError,
+        PoolTimeoutError as PoolTimeoutError,
+        RateLimitError as RateLimitError,
+        RemoteProtocolError as RemoteProtocolError,
+        StreamConsumedError as StreamConsumedError,
+        StreamDecodeError as StreamDecodeError,
+        StreamTruncatedError as StreamTruncatedError,
+        TokenwireError as TokenwireError,
+        UnprocessableEntityError as UnprocessableEntityError,
+    )
+    from tokenwire.policy import Limits as Limits
+    from tokenwire.policy import Retry as Retry
+    from tokenwire.policy import Timeouts as Timeouts
+    from tokenwire.streams import AsyncStream as AsyncStream
+    from tokenwire.streams import Stream as Stream

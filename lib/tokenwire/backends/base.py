@@ -1,0 +1,114 @@
+"""The port: what the rest of the house asks of a way to do I/O, and all that it asks.
+
+Rules for every implementation; the conformance suite holds each to them.
+
+* Deadlines are points in time on the backend's own clock, `now()`, or None for
+  never. A call that reaches its deadline raises TimeoutError and has no other effect.
+* A broken connection raises an OSError (ConnectionResetError, ssl.SSLError, ...),
+  whatever the library calls it.
+* Every `async` method is a checkpoint, except on backends whose coroutines never
+  suspend (sync, memory). When it is cancelled, what was received stays received;
+  of what was to be sent a part may have left. The caller aborts.
+* One task receives at a time, and one sends; the two may be different tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from tokenwire.wire.buffer import ReceiveBuffer
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Backend", "Event", "Listener", "Origin", "Transport"]
+
+
+class Origin(NamedTuple):
+    """Where a connection goes. scheme: "http" or "https". uds: the path of a Unix socket to use instead of TCP."""
+
+    scheme: str
+    host: str
+    port: int
+    uds: str | None = None
+
+
+class Transport(Protocol):
+    """One connected byte stream, TLS included."""
+
+    async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
+        """Wait for bytes and put them into the buffer: how many, or 0 at the end of the stream.
+
+        It begins with `buffer.reclaim()`: views of the step before are taken back.
+        """
+
+    async def poll(self, buffer: ReceiveBuffer) -> int | None:
+        """As `receive_into`, for what is there already: None where nothing is. It never waits for the peer."""
+
+    async def send(self, data: bytes | bytearray | memoryview, deadline: float | None) -> None:
+        """Hand all the data to the kernel."""
+
+    def abort(self) -> None:
+        """Close at once, without a goodbye. Synchronous, idempotent, never raises."""
+
+    async def aclose(self) -> None:
+        """Say goodbye (TLS close_notify) and close. Idempotent; cancelled, it has closed all the same."""
+
+
+class Event(Protocol):
+    """Something to wait for, once."""
+
+    def set(self) -> None:
+        """Wake whoever waits, now or later. Synchronous; the sync backend's may be set from any thread."""
+
+    async def wait(self, deadline: float | None) -> bool:
+        """Whether it was set before the deadline."""
+
+
+class Listener(Protocol):
+    """A bound and listening socket. address: (host, port), or a Unix socket's path."""
+
+    @property
+    def address(self) -> tuple[str, int] | str: ...
+
+    def close(self) -> None:
+        """Stop to accept. Idempotent."""
+
+
+class Backend(Protocol):
+    """A way to do I/O."""
+
+    @property
+    def name(self) -> str: ...
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def token(self) -> Any:
+        """What the connections made here belong to: the running loop or trio run; None where to nothing."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def checkpoint(self) -> None:
+        """Let others run, and cancellation through."""
+
+    def event(self) -> Event: ...
+
+    async def connect(self, origin: Origin, ssl_context: ssl.SSLContext | None, deadline: float | None) -> Transport:
+        """A connection, with TLS where origin.scheme is "https"."""
+
+    async def listen(
+        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+    ) -> Listener:
+        """Bind and listen. port 0: any free one; see the listener's address."""
+
+    async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> None:
+        """Call handle(transport) in a task of its own for each connection, until cancelled.
+
+        Cancelled, it closes the listener, cancels every handle and waits for them.
+        An exception out of a handle goes through.
+        """
+
+    async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
+        """Run these together; as soon as one returns or raises, cancel the others and wait for them."""

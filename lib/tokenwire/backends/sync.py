@@ -1,0 +1,223 @@
+"""Plain sockets, for blocking code.
+
+Theory of operation. The glue above is written once, as `async def`. Here every
+coroutine does its work and returns without ever suspending, so that `run` can
+drive one to its end with a single send(None): no event loop, no thread.
+
+Sockets are non-blocking, and `poll(2)` does the waiting, so that one call has one
+deadline however many reads TLS needs for it, and `poll` (ours) needs no mode switch.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
+
+from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.wire.buffer import ReceiveBuffer
+
+__all__ = ["SyncBackend", "SyncTransport", "backend", "run"]
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Drive a coroutine that never suspends to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    coroutine.close()
+    raise RuntimeError("a coroutine suspended under the sync backend: it awaited something of an event loop")
+
+
+class SyncTransport:
+    """A connected socket, plain or TLS."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._tls = isinstance(sock, ssl.SSLSocket)
+
+    async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
+        buffer.reclaim()
+        if not self._tls:  # TLS may hold bytes that no poll(2) knows of: there, ask first
+            self._wait(select.POLLIN, deadline)
+        while True:
+            got = self._receive(buffer)
+            if got is not None:
+                return got
+            self._wait(self._wanted, deadline)
+
+    async def poll(self, buffer: ReceiveBuffer) -> int | None:
+        buffer.reclaim()
+        return self._receive(buffer)
+
+    _wanted = select.POLLIN
+
+    def _receive(self, buffer: ReceiveBuffer) -> int | None:
+        try:
+            count = self._sock.recv_into(buffer.get_buffer())
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._wanted = select.POLLIN
+            return None
+        except ssl.SSLWantWriteError:
+            self._wanted = select.POLLOUT
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
+        buffer.buffer_updated(count)
+        return count
+
+    async def send(self, data: bytes | bytearray | memoryview, deadline: float | None) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self._sock.send(left) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(select.POLLOUT, deadline)
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, deadline)
+
+    def _wait(self, wanted: int, deadline: float | None) -> None:
+        if self._sock.fileno() < 0:
+            raise ConnectionAbortedError("the connection was closed here")
+        _wait(self._sock, self._poll, wanted, deadline)
+
+    def abort(self) -> None:
+        # Without unwrap(): a goodbye could block.
+        self._sock.close()
+
+    async def aclose(self) -> None:
+        self.abort()
+
+
+def _wait(sock: socket.socket, poll: select.poll, wanted: int, deadline: float | None) -> None:
+    if wanted != select.POLLIN:
+        poll.modify(sock, wanted)
+    try:
+        if deadline is None:
+            poll.poll()
+            return
+        # Milliseconds, rounded up: never early. Late deadlines still ask once.
+        left = max(0.0, deadline - time.monotonic())
+        if not poll.poll(-int(-left * 1000 // 1)):
+            raise TimeoutError
+    finally:
+        if wanted != select.POLLIN:
+            poll.modify(sock, select.POLLIN)
+
+
+class SyncEvent:
+    """A threading.Event with a deadline."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, deadline: float | None) -> bool:
+        return self._event.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+
+class SyncBackend:
+    """Blocking I/O behind coroutines that never suspend."""
+
+    name = "sync"
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def token(self) -> None:
+        return None
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def checkpoint(self) -> None:
+        return None
+
+    def event(self) -> SyncEvent:
+        return SyncEvent()
+
+    async def connect(self, origin: Origin, ssl_context: ssl.SSLContext | None, deadline: float | None) -> Transport:
+        sock = _dial(origin, deadline)
+        try:
+            if ssl_context is not None:
+                sock.setblocking(False)
+                sock = ssl_context.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
+                _handshake(sock, deadline)
+            return SyncTransport(sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def listen(
+        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+    ) -> NoReturn:
+        raise NotImplementedError("serving needs asyncio or trio")
+
+    async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> NoReturn:
+        raise NotImplementedError("serving needs asyncio or trio")
+
+    async def first(self, *functions: Callable[[], Awaitable[None]]) -> NoReturn:
+        raise NotImplementedError("serving needs asyncio or trio")
+
+
+def _dial(origin: Origin, deadline: float | None) -> socket.socket:
+    """Connect to the first address that answers; the deadline is for all of them together."""
+    if origin.uds is not None:
+        return _connect(socket.AF_UNIX, origin.uds, deadline)
+    failures: list[OSError] = []
+    for family, _, _, _, address in socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM):
+        try:
+            sock = _connect(family, address, deadline)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            failures.append(error)
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            return sock
+    raise failures[0] if failures else OSError(f"{origin.host} has no address")
+
+
+def _connect(family: int, address: Any, deadline: float | None) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(None if deadline is None else max(1e-3, deadline - time.monotonic()))
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _handshake(sock: ssl.SSLSocket, deadline: float | None) -> None:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    while True:
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            _wait(sock, poll, select.POLLIN, deadline)
+        except ssl.SSLWantWriteError:
+            _wait(sock, poll, select.POLLOUT, deadline)
+        else:
+            return
+
+
+_backend = SyncBackend()
+
+
+def backend() -> Backend:
+    return _backend

@@ -1,0 +1,695 @@
+"""AsyncClient and Client: names and defaults only. What happens is in exchange.py and streams.py."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Coroutine, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from tokenwire._version import __version__
+from tokenwire.backends import detect, named
+from tokenwire.backends.base import Backend, Origin
+from tokenwire.backends.sync import run
+from tokenwire.errors import LocalProtocolError, TokenwireError
+from tokenwire.exchange import Exchange, Request
+from tokenwire.families import chat, responses
+from tokenwire.families.parsing import response_format_param, text_format_param, tool_params
+from tokenwire.pipeline import Family, Helper
+from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
+from tokenwire.pool import Pool
+from tokenwire.streams import AsyncHelperStream, AsyncStream, HelperStream, Source, Stream
+from tokenwire.wire.http1 import RawHeaders
+
+if TYPE_CHECKING:
+    import ssl
+
+    from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk
+    from tokenwire.families.responses import Response
+
+__all__ = ["NOT_GIVEN", "AsyncClient", "Client", "NotGiven"]
+
+S = TypeVar("S")
+
+
+class NotGiven:
+    """Stands for an argument that was not given, where None means something."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN = NotGiven()
+
+# -- keys and URLs ---------------------------------------------------------------
+
+# Two pairs of environment variables; the first whose key is set is taken.
+_PAIRS = (
+    ("MUME_API_KEY", "MUME_BASE_URL", "https://mume.ai/api/v1"),
+    ("OPENAI_API_KEY", "OPENAI_BASE_URL", "https://api.openai.com/v1"),
+)
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
+
+
+def resolve(api_key: str | None, base_url: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The key and the URL to use. Explicit arguments win, then the environment's first pair.
+
+    A key found in the environment is never sent to the other pair's URL. Raises
+    TokenwireError where there is no key.
+    """
+    pairs = [(environ.get(key) or None, environ.get(url) or default) for key, url, default in _PAIRS]
+    if base_url is None:
+        chosen = 0 if pairs[0][0] or environ.get(_PAIRS[0][1]) else 1
+        key, url = pairs[chosen]
+        api_key = key if api_key is None else api_key
+        if api_key is None:
+            raise TokenwireError(
+                "no API key: pass api_key=, or set MUME_API_KEY or OPENAI_API_KEY in the environment"
+            )
+        return api_key, url
+    if api_key is not None:
+        return api_key, base_url
+    for chosen, (key, _) in enumerate(pairs):
+        other = {_host(pairs[1 - chosen][1]), _host(_PAIRS[1 - chosen][2])}
+        own = {_host(pairs[chosen][1]), _host(_PAIRS[chosen][2])}
+        if key is not None and (_host(base_url) in own or _host(base_url) not in other):
+            return key, base_url
+    raise TokenwireError(f"no API key for {_host(base_url)}: pass api_key=")
+
+
+class _Config:
+    """A client's settings. Immutable by convention; with_options makes another."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        organization: str | None,
+        project: str | None,
+        timeout: Timeouts | float | None | NotGiven,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        default_query: Mapping[str, object] | None,
+        limits: Limits | None,
+        uds: str | None,
+    ) -> None:
+        self.api_key, url = resolve(api_key, base_url, os.environ)
+        self.organization = organization if organization is not None else os.environ.get("OPENAI_ORG_ID")
+        self.project = project if project is not None else os.environ.get("OPENAI_PROJECT_ID")
+        self.timeouts = DEFAULT_TIMEOUTS if isinstance(timeout, NotGiven) else Timeouts.of(timeout)
+        self.retry = _retry(max_retries)
+        self.headers = dict(default_headers or {})
+        self.query = dict(default_query or {})
+        self.limits = limits or DEFAULT_LIMITS
+        self.set_url(url, uds)
+
+    def set_url(self, url: str, uds: str | None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"base_url must be an http or https URL, not {_shown(url)!r}")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("base_url must not hold a user name or a password")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.base_url = url.rstrip("/")
+        host = parts.hostname.encode("idna").decode("ascii") if not parts.hostname.isascii() else parts.hostname
+        self.origin = Origin(parts.scheme, host, port, uds)
+        self.path = parts.path.rstrip("/")
+        bracketed = f"[{host}]" if ":" in host else host
+        self.host_header = bracketed if parts.port is None else f"{bracketed}:{port}"
+
+    def copy(self) -> _Config:
+        other = object.__new__(_Config)
+        other.__dict__.update(self.__dict__)
+        other.headers, other.query = dict(self.headers), dict(self.query)
+        return other
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _retry(max_retries: int) -> Retry:
+    if not isinstance(max_retries, int) or max_retries < 0:
+        raise ValueError(f"max_retries must be an integer of 0 or more, not {max_retries!r}")
+    return Retry(max_retries=max_retries)
+
+
+# -- requests ----------------------------------------------------------------------
+
+_USER_AGENT = f"tokenwire/{__version__} Python/{platform.python_version()}"
+
+
+def _encodable(value: Any) -> Any:
+    """What msgspec does not know: pydantic models, and iterables of messages."""
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(mode="json", exclude_unset=True, by_alias=True)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise TypeError(f"a request cannot hold a {type(value).__name__}: {value!r}"[:200])
+
+
+def _without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
+    # The official SDK's own marks of absence come from its module under these names.
+    return {
+        name: value
+        for name, value in params.items()
+        if type(value).__name__ not in ("NotGiven", "Omit")
+    }
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    try:
+        return name.encode("ascii"), value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"the header {name!r} has characters that HTTP forbids") from None
+
+
+def build_request(
+    config: _Config,
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | None,
+    *,
+    stream: bool,
+    extra_headers: Mapping[str, Any] | None = None,
+    extra_query: Mapping[str, object] | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+    timeout: Timeouts | float | None | NotGiven = NOT_GIVEN,
+    query: Mapping[str, object] | None = None,
+) -> Request:
+    """One request out of a client's settings and a call's arguments. Raises TypeError for what is not JSON."""
+    body = b""
+    if params is not None:
+        fields = {**_without_omitted(params), **(extra_body or {})}
+        if stream:
+            fields["stream"] = True
+        body = msgspec.json.encode(fields, enc_hook=_encodable)
+    named_headers: dict[str, str] = {
+        "Host": config.host_header,
+        "Accept": "text/event-stream" if stream else "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": _USER_AGENT,
+    }
+    if config.api_key:
+        named_headers["Authorization"] = f"Bearer {config.api_key}"
+    if config.organization:
+        named_headers["OpenAI-Organization"] = config.organization
+    if config.project:
+        named_headers["OpenAI-Project"] = config.project
+    if params is not None:
+        named_headers["Content-Type"] = "application/json"
+    # Later ones win, without regard to case; a mark of absence takes one out.
+    merged = {name.lower(): (name, value) for name, value in named_headers.items()}
+    for extra in (config.headers, extra_headers or {}):
+        for name, value in extra.items():
+            merged[name.lower()] = (name, value)
+    headers: RawHeaders = [
+        _header(name, value) for name, value in merged.values() if isinstance(value, str)
+    ]
+    if params is not None or method == "POST":
+        headers.append((b"Content-Length", b"%d" % len(body)))
+    asked = {**config.query, **(query or {}), **(extra_query or {})}
+    target = f"{config.path}{path}" + (f"?{urlencode(asked, doseq=True)}" if asked else "")
+    return Request(
+        method,
+        config.origin,
+        target,
+        headers,
+        body,
+        timeouts=config.timeouts if isinstance(timeout, NotGiven) else Timeouts.of(timeout),
+        limits=config.limits,
+        retry=config.retry,
+    )
+
+
+# -- the two clients ---------------------------------------------------------------
+
+
+class _Pools:
+    """A client's pool, made at its first use, and shared by all that with_options makes of it."""
+
+    def __init__(self, backend: Backend | str | None, limits: Limits, ssl_context: ssl.SSLContext | None) -> None:
+        self._backend = named(backend) if isinstance(backend, str) else backend
+        self._limits = limits
+        self._ssl_context = ssl_context
+        self._lock = threading.Lock()
+        self.pool: Pool | None = None
+        self.closed = False
+
+    def get(self) -> Pool:
+        if self.closed:
+            raise RuntimeError("this client is closed")
+        with self._lock:
+            if self.pool is None:
+                self.pool = Pool(self._backend or detect(), self._limits, self._ssl_context)
+            return self.pool
+
+    def close(self) -> None:
+        self.closed = True
+        if self.pool is not None:
+            self.pool.close()
+
+
+class _ClientBase:
+    _default_backend: str | None = None
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        timeout: Timeouts | float | None | NotGiven = NOT_GIVEN,
+        max_retries: int = 2,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        limits: Limits | None = None,
+        backend: Backend | str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        uds: str | None = None,
+    ) -> None:
+        self._config = _Config(
+            api_key=api_key,
+            base_url=base_url,
+            organization=organization,
+            project=project,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            default_query=default_query,
+            limits=limits,
+            uds=uds,
+        )
+        self._pools = _Pools(backend or self._default_backend, self._config.limits, ssl_context)
+        self._make_resources()
+
+    def _make_resources(self) -> None:
+        raise NotImplementedError
+
+    def with_options(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        timeout: Timeouts | float | None | NotGiven = NOT_GIVEN,
+        max_retries: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+    ) -> Self:
+        """Another client with these settings changed; it shares this one's connections.
+
+        default_headers and default_query are added to those that are set.
+        """
+        other = object.__new__(type(self))
+        other._pools = self._pools
+        other._config = config = self._config.copy()
+        if api_key is not None:
+            config.api_key = api_key
+        if base_url is not None:
+            config.set_url(base_url, config.origin.uds)
+        if organization is not None:
+            config.organization = organization
+        if project is not None:
+            config.project = project
+        if not isinstance(timeout, NotGiven):
+            config.timeouts = Timeouts.of(timeout)
+        if max_retries is not None:
+            config.retry = _retry(max_retries)
+        config.headers.update(default_headers or {})
+        config.query.update(default_query or {})
+        other._make_resources()
+        return other
+
+    copy = with_options
+
+    @property
+    def base_url(self) -> str:
+        """Where requests go, without a slash at its end."""
+        return self._config.base_url
+
+    @property
+    def timeout(self) -> Timeouts:
+        """The clocks of each call."""
+        return self._config.timeouts
+
+    @property
+    def max_retries(self) -> int:
+        """Tries after the first."""
+        return self._config.retry.max_retries
+
+    def __repr__(self) -> str:
+        return f"<tokenwire.{type(self).__name__} {self._config.base_url}>"
+
+    def _exchange(self, method: str, path: str, params: Mapping[str, Any] | None, **options: Any) -> Exchange:
+        return Exchange(self._pools.get(), build_request(self._config, method, path, params, **options))
+
+
+class AsyncClient(_ClientBase):
+    """A client for asyncio, uvloop, trio and anyio code. Alias: AsyncOpenAI.
+
+    It belongs to the event loop that first uses it. api_key, base_url: see resolve.
+    timeout: Timeouts, or seconds for each of its clocks but total, or None for no clock.
+    max_retries: tries after the first. backend: "asyncio", "trio", "anyio" or a backend
+    object; by default the library that is running. ssl_context: instead of the
+    platform's trust store. uds: the path of a Unix socket to connect to.
+
+    Raises TokenwireError where no key is found, ValueError for a bad argument.
+    """
+
+    def _make_resources(self) -> None:
+        self.chat = AsyncChat(self)
+        self.responses = AsyncResponses(self)
+
+    async def aclose(self) -> None:
+        """Close every unused connection. Idempotent."""
+        self._pools.close()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pools.close()
+
+    async def _stream(self, family: Family, exchange: Exchange) -> AsyncStream[Any]:
+        await exchange.open()
+        return AsyncStream(Source(exchange, family))
+
+
+class Client(_ClientBase):
+    """A client for blocking code, for any number of threads at once. Alias: OpenAI. See AsyncClient."""
+
+    _default_backend = "sync"
+
+    def _make_resources(self) -> None:
+        self.chat = Chat(self)
+        self.responses = Responses(self)
+
+    def close(self) -> None:
+        """Close every unused connection. Idempotent."""
+        self._pools.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pools.close()
+
+    def _stream(self, family: Family, exchange: Exchange) -> Stream[Any]:
+        run(exchange.open())
+        return Stream(Source(exchange, family))
+
+
+# -- `.stream()` -------------------------------------------------------------------
+
+
+class AsyncStreamManager(Generic[S]):
+    """`async with` sends the request and gives the stream; leaving closes it."""
+
+    def __init__(self, exchange: Exchange, family: Family, helper: Any) -> None:
+        self._source: Source[Any] = Source(exchange, family, helper)
+
+    async def __aenter__(self) -> S:
+        await self._source.exchange.open()
+        return cast(S, AsyncHelperStream(self._source))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.close()
+
+
+class StreamManager(Generic[S]):
+    """`with` sends the request and gives the stream; leaving closes it."""
+
+    def __init__(self, exchange: Exchange, family: Family, helper: Any) -> None:
+        self._source: Source[Any] = Source(exchange, family, helper)
+
+    def __enter__(self) -> S:
+        run(self._source.exchange.open())
+        return cast(S, HelperStream(self._source))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.close()
+
+
+def _helped_chat(client: _ClientBase, params: dict[str, Any], options: dict[str, Any]) -> tuple[Exchange, Helper]:
+    """The exchange and the helper of a `.stream()` call. Types among the arguments become schemas."""
+    params = _without_omitted(params)
+    schema, tools = params.get("response_format"), params.get("tools")
+    helper = chat.Helper(response_format=schema, tools=tools)
+    if schema is not None:
+        params["response_format"] = response_format_param(schema)
+    if tools is not None:
+        params["tools"] = tool_params(tools, "chat")
+    return client._exchange("POST", _CHAT_PATH, params, stream=True, **options), helper
+
+
+def _helped_responses(
+    client: _ClientBase, params: dict[str, Any], options: dict[str, Any]
+) -> tuple[Exchange, Helper]:
+    """As _helped_chat."""
+    params = _without_omitted(params)
+    schema, tools = params.pop("text_format", None), params.get("tools")
+    helper = responses.Helper(text_format=schema, tools=tools)
+    if schema is not None:
+        params["text"] = {**(params.get("text") or {}), "format": text_format_param(schema)}
+    if tools is not None:
+        params["tools"] = tool_params(tools, "responses")
+    return client._exchange("POST", _RESPONSES_PATH, params, stream=True, **options), helper
+
+
+# -- resources ---------------------------------------------------------------------
+
+_CHAT_PATH = "/chat/completions"
+_RESPONSES_PATH = "/responses"
+
+
+def _split(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A call's arguments: what is sent, and how."""
+    options: dict[str, Any] = {
+        name: arguments.pop(name)
+        for name in ("extra_headers", "extra_query", "extra_body", "timeout")
+        if name in arguments
+    }
+    return arguments, options
+
+
+class AsyncChat:
+    """`client.chat`"""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self.completions = AsyncCompletions(client)
+
+
+class AsyncCompletions:
+    """`client.chat.completions`: POST /chat/completions."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @overload
+    async def create(
+        self, *, messages: Iterable[Any], model: str, stream: Literal[True], **params: Any
+    ) -> AsyncStream[ChatCompletionChunk]: ...
+    @overload
+    async def create(
+        self, *, messages: Iterable[Any], model: str, stream: Literal[False] | None = None, **params: Any
+    ) -> ChatCompletion: ...
+    @overload
+    async def create(
+        self, *, messages: Iterable[Any], model: str, stream: bool, **params: Any
+    ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
+    async def create(self, *, messages: Iterable[Any], model: str, stream: bool | None = None, **params: Any) -> Any:
+        """Ask for a completion: as a stream of chunks, or whole.
+
+        params: any field of the API, sent as it is; and extra_headers, extra_query,
+        extra_body, timeout. Raises APIError and its kin. A checkpoint; cancelled, the
+        connection is closed.
+        """
+        params, options = _split({"model": model, "messages": messages, **params})
+        exchange = self._client._exchange("POST", _CHAT_PATH, params, stream=bool(stream), **options)
+        if stream:
+            return await self._client._stream(chat, exchange)
+        return await exchange.whole(chat)
+
+    def stream(self, *, messages: Iterable[Any], model: str, **params: Any) -> AsyncStreamManager[AsyncHelperStream[Any]]:
+        """A context manager whose stream yields the helper's events: `content.delta` and its kin.
+
+        response_format may be a type, tools may be functions or types; see families/parsing.py.
+        """
+        params, options = _split({"model": model, "messages": messages, **params})
+        exchange, helper = _helped_chat(self._client, params, options)
+        return AsyncStreamManager(exchange, chat, helper)
+
+
+class AsyncResponses:
+    """`client.responses`: POST /responses, GET /responses/{id}."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @overload
+    async def create(self, *, stream: Literal[True], **params: Any) -> AsyncStream[Any]: ...
+    @overload
+    async def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Response: ...
+    @overload
+    async def create(self, *, stream: bool, **params: Any) -> Response | AsyncStream[Any]: ...
+    async def create(self, *, stream: bool | None = None, **params: Any) -> Any:
+        """Ask for a response: as a stream of events, or whole. As AsyncCompletions.create."""
+        params, options = _split(params)
+        exchange = self._client._exchange("POST", _RESPONSES_PATH, params, stream=bool(stream), **options)
+        if stream:
+            return await self._client._stream(responses, exchange)
+        return await exchange.whole(responses)
+
+    def stream(self, **params: Any) -> AsyncStreamManager[AsyncHelperStream[Any]]:
+        """A context manager whose stream yields every event, with `snapshot` on text and argument deltas.
+
+        text_format may be a type, tools may be functions or types; see families/parsing.py.
+        """
+        params, options = _split(params)
+        exchange, helper = _helped_responses(self._client, params, options)
+        return AsyncStreamManager(exchange, responses, helper)
+
+    async def retrieve(
+        self, response_id: str, *, stream: bool | None = None, starting_after: int | None = None, **options: Any
+    ) -> Any:
+        """A response that was made before: whole, or as a stream.
+
+        starting_after: the sequence_number after which the stream begins; it goes to the server.
+        """
+        exchange = _retrieval(self._client, response_id, stream, starting_after, options)
+        if stream:
+            return await self._client._stream(responses, exchange)
+        return await exchange.whole(responses)
+
+    async def cancel(self, response_id: str, **options: Any) -> Response:
+        """Cancel a background response."""
+        exchange = self._client._exchange("POST", _path_of(response_id, "/cancel"), None, stream=False, **options)
+        return cast("Response", await exchange.whole(responses))
+
+
+def _path_of(response_id: str, action: str = "") -> str:
+    if not response_id:
+        raise ValueError("response_id must not be empty")
+    return f"{_RESPONSES_PATH}/{quote(response_id, safe='')}{action}"
+
+
+def _retrieval(
+    client: _ClientBase, response_id: str, stream: bool | None, starting_after: int | None, options: dict[str, Any]
+) -> Exchange:
+    include = options.pop("include", None)
+    query: dict[str, object] = {}
+    if stream:
+        query["stream"] = "true"
+    if starting_after is not None:
+        query["starting_after"] = starting_after
+    if include is not None:
+        query["include[]"] = list(include)
+    return client._exchange("GET", _path_of(response_id), None, stream=bool(stream), query=query, **options)
+
+
+class Chat:
+    """`client.chat`"""
+
+    def __init__(self, client: Client) -> None:
+        self.completions = Completions(client)
+
+
+class Completions:
+    """`client.chat.completions`: POST /chat/completions."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @overload
+    def create(
+        self, *, messages: Iterable[Any], model: str, stream: Literal[True], **params: Any
+    ) -> Stream[ChatCompletionChunk]: ...
+    @overload
+    def create(
+        self, *, messages: Iterable[Any], model: str, stream: Literal[False] | None = None, **params: Any
+    ) -> ChatCompletion: ...
+    @overload
+    def create(
+        self, *, messages: Iterable[Any], model: str, stream: bool, **params: Any
+    ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
+    def create(self, *, messages: Iterable[Any], model: str, stream: bool | None = None, **params: Any) -> Any:
+        """As AsyncCompletions.create."""
+        params, options = _split({"model": model, "messages": messages, **params})
+        exchange = self._client._exchange("POST", _CHAT_PATH, params, stream=bool(stream), **options)
+        if stream:
+            return self._client._stream(chat, exchange)
+        return run(exchange.whole(chat))
+
+    def stream(self, *, messages: Iterable[Any], model: str, **params: Any) -> StreamManager[HelperStream[Any]]:
+        """As AsyncCompletions.stream."""
+        params, options = _split({"model": model, "messages": messages, **params})
+        exchange, helper = _helped_chat(self._client, params, options)
+        return StreamManager(exchange, chat, helper)
+
+
+class Responses:
+    """`client.responses`: POST /responses, GET /responses/{id}."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @overload
+    def create(self, *, stream: Literal[True], **params: Any) -> Stream[Any]: ...
+    @overload
+    def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Response: ...
+    @overload
+    def create(self, *, stream: bool, **params: Any) -> Response | Stream[Any]: ...
+    def create(self, *, stream: bool | None = None, **params: Any) -> Any:
+        """As AsyncResponses.create."""
+        params, options = _split(params)
+        exchange = self._client._exchange("POST", _RESPONSES_PATH, params, stream=bool(stream), **options)
+        if stream:
+            return self._client._stream(responses, exchange)
+        return run(exchange.whole(responses))
+
+    def stream(self, **params: Any) -> StreamManager[HelperStream[Any]]:
+        """As AsyncResponses.stream."""
+        params, options = _split(params)
+        exchange, helper = _helped_responses(self._client, params, options)
+        return StreamManager(exchange, responses, helper)
+
+    def retrieve(
+        self, response_id: str, *, stream: bool | None = None, starting_after: int | None = None, **options: Any
+    ) -> Any:
+        """As AsyncResponses.retrieve."""
+        exchange = _retrieval(self._client, response_id, stream, starting_after, options)
+        if stream:
+            return self._client._stream(responses, exchange)
+        return run(exchange.whole(responses))
+
+    def cancel(self, response_id: str, **options: Any) -> Response:
+        """As AsyncResponses.cancel."""
+        exchange = self._client._exchange("POST", _path_of(response_id, "/cancel"), None, stream=False, **options)
+        return cast("Response", run(exchange.whole(responses)))

@@ -1,0 +1,272 @@
+"""Every exception that tokenwire raises on purpose.
+
+    TokenwireError                      (alias: OpenAIError)
+    +-- APIError                        the API, or the way to it, failed; message, body, code, param, type
+    |   +-- APIStatusError              an answer with a status of 400 or more; response, status_code, request_id
+    |   |   +-- BadRequestError         400
+    |   |   +-- AuthenticationError     401
+    |   |   +-- PermissionDeniedError   403
+    |   |   +-- NotFoundError           404
+    |   |   +-- ConflictError           409
+    |   |   +-- UnprocessableEntityError 422
+    |   |   +-- RateLimitError          429
+    |   |   +-- InternalServerError     500 and above
+    |   +-- APIResponseValidationError  a whole answer that is not the JSON object that was asked for
+    |   +-- StreamDecodeError           one event of a stream that cannot be read: not UTF-8, not JSON
+    |   +-- APIConnectionError          no connection, or it broke
+    |       +-- APITimeoutError         one of the clocks of Timeouts ran out; the message names it
+    |       +-- PoolTimeoutError        no connection became free in time
+    |       +-- RemoteProtocolError     the peer broke the rules of HTTP
+    |       |   +-- LimitExceededError  the peer sent more than a bound in Limits allows; limit, allowed
+    |       +-- StreamTruncatedError    the stream ended before its terminal event; snapshot
+    +-- LocalProtocolError              we were asked to send what must not be sent (also a ValueError)
+    +-- BusyResourceError               a second consumer met a stream that has one already
+    +-- StreamConsumedError             a stream was read again, or in a second way, after its end
+    +-- LengthFinishReasonError         the answer was cut at the length limit, so its schema cannot hold
+    +-- ContentFilterFinishReasonError  the answer was withheld, so its schema cannot hold
+
+The names are the official SDK's wherever it has one. No message, attribute or
+repr of these holds an API key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BusyResourceError",
+    "ConflictError",
+    "ContentFilterFinishReasonError",
+    "InternalServerError",
+    "LengthFinishReasonError",
+    "LimitExceededError",
+    "LocalProtocolError",
+    "NotFoundError",
+    "OpenAIError",
+    "PermissionDeniedError",
+    "PoolTimeoutError",
+    "RateLimitError",
+    "RemoteProtocolError",
+    "StreamConsumedError",
+    "StreamDecodeError",
+    "StreamTruncatedError",
+    "TokenwireError",
+    "UnprocessableEntityError",
+    "status_error",
+]
+
+
+class TokenwireError(Exception):
+    """The base of every exception that tokenwire raises on purpose."""
+
+
+OpenAIError = TokenwireError
+
+
+class APIError(TokenwireError):
+    """The API, or the way to it, failed.
+
+    message: what went wrong, in the server's own words where it had any.
+    body: the server's error object (a dict), else the body's text, else None.
+    code, param, type: taken from body where it has them, else None.
+    """
+
+    message: str
+    body: object | None
+    code: str | None
+    param: str | None
+    type: str | None
+
+    def __init__(self, message: str, *, body: object | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.body = body
+        known = body if isinstance(body, dict) else {}
+        code, param, kind = known.get("code"), known.get("param"), known.get("type")
+        self.code = None if code is None else str(code)
+        self.param = None if param is None else str(param)
+        self.type = None if kind is None else str(kind)
+
+
+class APIStatusError(APIError):
+    """The server answered with a status of 400 or more.
+
+    response: status_code, headers and request_id of that answer.
+    """
+
+    status_code: int
+    request_id: str | None
+
+    def __init__(self, message: str, *, response: Any, body: object | None = None) -> None:
+        super().__init__(message, body=body)
+        self.response = response
+        self.status_code = response.status_code
+        self.request_id = response.request_id
+
+
+class BadRequestError(APIStatusError):
+    """Status 400."""
+
+
+class AuthenticationError(APIStatusError):
+    """Status 401."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """Status 403."""
+
+
+class NotFoundError(APIStatusError):
+    """Status 404."""
+
+
+class ConflictError(APIStatusError):
+    """Status 409."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """Status 422."""
+
+
+class RateLimitError(APIStatusError):
+    """Status 429."""
+
+
+class InternalServerError(APIStatusError):
+    """Status 500 and above."""
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def status_error(message: str, *, response: Any, body: object | None = None) -> APIStatusError:
+    """The exception that an answer's status calls for."""
+    status: int = response.status_code
+    fallback = InternalServerError if status >= 500 else APIStatusError
+    return _BY_STATUS.get(status, fallback)(message, response=response, body=body)
+
+
+class APIResponseValidationError(APIError):
+    """A whole (not streamed) answer is not the JSON object that was asked for."""
+
+    def __init__(self, message: str, *, response: Any, body: object | None = None) -> None:
+        super().__init__(message, body=body)
+        self.response = response
+        self.status_code: int = response.status_code
+
+
+class StreamDecodeError(APIError):
+    """One event of a stream cannot be read: not UTF-8, or not JSON.
+
+    body: the first bytes of that event, decoded with replacement characters.
+    """
+
+
+class APIConnectionError(APIError):
+    """No connection could be made, or it broke."""
+
+    def __init__(self, message: str = "Connection error.", *, body: object | None = None) -> None:
+        super().__init__(message, body=body)
+
+
+class APITimeoutError(APIConnectionError):
+    """One of the clocks of `Timeouts` ran out.
+
+    clock: its name there, or None. seconds: how long it was set to, or None.
+    """
+
+    def __init__(
+        self, message: str = "Request timed out.", *, clock: str | None = None, seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.clock = clock
+        self.seconds = seconds
+
+
+class PoolTimeoutError(APIConnectionError):
+    """No connection became free within `Limits.pool_timeout` seconds."""
+
+
+class RemoteProtocolError(APIConnectionError):
+    """The peer broke the rules of HTTP."""
+
+
+class LimitExceededError(RemoteProtocolError):
+    """The peer sent more than a bound in `Limits` allows.
+
+    limit: the bound's name there. allowed: its value.
+    """
+
+    def __init__(self, message: str, *, limit: str, allowed: float) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.allowed = allowed
+
+
+class StreamTruncatedError(APIConnectionError):
+    """The stream ended before its terminal event: the answer is not whole.
+
+    Every event that had arrived was delivered first. snapshot: what they add up
+    to, the family's whole object (ChatCompletion or Response), or None where
+    nothing was typed (`raw()`). events: how many were delivered.
+    """
+
+    def __init__(self, message: str, *, snapshot: Any = None, events: int = 0) -> None:
+        super().__init__(message)
+        self.snapshot = snapshot
+        self.events = events
+
+
+class LocalProtocolError(TokenwireError, ValueError):
+    """We were asked to send what must not be sent: a header with a newline, say.
+
+    Raised before a byte of it leaves.
+    """
+
+
+class BusyResourceError(TokenwireError):
+    """A stream belongs to one consumer, and a second one tried to read it."""
+
+
+class StreamConsumedError(TokenwireError):
+    """A stream was asked to be read again, or in another way, after its reading had begun or ended."""
+
+
+class LengthFinishReasonError(TokenwireError):
+    """The answer was cut at the length limit, so that the schema asked for cannot hold.
+
+    completion: the answer as far as it came.
+    """
+
+    def __init__(self, *, completion: Any) -> None:
+        usage = getattr(completion, "usage", None)
+        super().__init__(
+            "Could not parse response content as the length limit was reached" + (f" - {usage}" if usage else "")
+        )
+        self.completion = completion
+
+
+class ContentFilterFinishReasonError(TokenwireError):
+    """The answer was withheld by a content filter, so that the schema asked for cannot hold.
+
+    completion: the answer as far as it came.
+    """
+
+    def __init__(self, *, completion: Any = None) -> None:
+        super().__init__("Could not parse response content as the request was rejected by the content filter")
+        self.completion = completion

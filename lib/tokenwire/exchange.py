@@ -1,0 +1,451 @@
+"""Exchange: one request and its response.
+
+Theory of operation. An exchange acquires a connection, sends, reads the head, and
+then hands out what its pipeline makes of each read. It is the only place that
+awaits the network, and it is written once, for every backend.
+
+Trying again happens only here, and only until the head of a good answer is there,
+hence before the first event has been delivered. A connection from the pool that
+turns out to be dead, before a byte of an answer was seen, is replaced by another
+without spending a retry.
+
+State changes are synchronous. Whatever interrupts an await (an error, a
+cancellation) closes the connection on its way through; that needs no shield.
+
+Clocks (see Timeouts) are arithmetic: each read gets the nearest of its deadlines,
+and when it passes, the one that was nearest is the one that is named. Keep-alives
+move `read`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tokenwire.backends.base import Backend, Origin
+from tokenwire.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    LimitExceededError,
+    RemoteProtocolError,
+    StreamConsumedError,
+)
+from tokenwire.pipeline import EventPipeline, Family, Helper, HelperPipeline, RawPipeline, WholeBody, is_stream
+from tokenwire.policy import Limits, Retry, Timeouts
+from tokenwire.pool import Connection, Pool
+from tokenwire.wire.http1 import RawHeaders, ResponseHead
+
+__all__ = ["Exchange", "Request", "Stats"]
+
+_log = logging.getLogger("tokenwire")
+
+
+class Request:
+    """What is to be sent, kept whole so that it can be sent again."""
+
+    __slots__ = ("body", "headers", "limits", "method", "origin", "retry", "target", "timeouts")
+
+    def __init__(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        headers: RawHeaders,
+        body: bytes,
+        *,
+        timeouts: Timeouts,
+        limits: Limits,
+        retry: Retry,
+    ) -> None:
+        self.method = method
+        self.origin = origin
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.timeouts = timeouts
+        self.limits = limits
+        self.retry = retry
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.origin.host}:{self.origin.port}{self.target.split('?')[0]}>"
+
+
+class Stats:
+    """When what happened, and how much of it. Times are time.monotonic_ns(), taken at the read; 0: not yet.
+
+    started: the call. connected: a connection was there. sent: the request was with the
+    kernel. first_byte, last_byte: of the answer. head: its head was whole. first_event,
+    last_event: the reads that brought them. bytes, reads, events: of the answer.
+    retries: tries after the first. reused: whether the connection had been used before.
+    """
+
+    __slots__ = (
+        "bytes",
+        "connected",
+        "events",
+        "first_byte",
+        "first_event",
+        "head",
+        "last_byte",
+        "last_event",
+        "reads",
+        "retries",
+        "reused",
+        "sent",
+        "started",
+    )
+
+    def __init__(self) -> None:
+        self.started = time.monotonic_ns()
+        self.connected = self.sent = self.first_byte = self.last_byte = 0
+        self.head = self.first_event = self.last_event = 0
+        self.bytes = self.reads = self.events = self.retries = 0
+        self.reused = False
+
+    def __repr__(self) -> str:
+        return f"Stats({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
+class _Stale(Exception):
+    """A connection from the pool was dead before a byte of an answer came."""
+
+
+class Exchange:
+    """One request and its response, over one connection at a time.
+
+    `open`, `start`, then `read` until it returns nothing; or `whole`.
+    """
+
+    def __init__(self, pool: Pool, request: Request) -> None:
+        self._pool = pool
+        self._backend: Backend = pool.backend
+        self._request = request
+        self._connection: Connection | None = None
+        self.head: ResponseHead | None = None
+        self.pipeline: EventPipeline | RawPipeline | None = None
+        self.stats = Stats()
+        self._early: list[Any] | None = None
+        self._raised = False
+        now = self._backend.now()
+        total = request.timeouts.total
+        self._total = None if total is None else now + total
+        self._until_event: float | None = None  # the event clock: first_event, then event
+        self._progress = now
+
+    # -- the three ways to use it -----------------------------------------------------
+
+    async def open(self) -> None:
+        """Send, with retries, until the head of a stream is there.
+
+        Raises APIError and its kin. A checkpoint; cancelled, it has closed its connection.
+        """
+        await self._with_retries(self._begin)
+
+    def start(self, family: Family | None, helper: Helper | None = None) -> None:
+        """Choose what the body is read as: a family's typed events, through its helper where one is
+        given, or raw ones (None). Synchronous, once. Raises RemoteProtocolError."""
+        connection, head = self._connection, self.head
+        if connection is None or head is None:
+            raise StreamConsumedError("this stream is closed")
+        try:
+            limits = self._request.limits
+            pipeline: EventPipeline | RawPipeline
+            if family is None:
+                pipeline = RawPipeline(connection.http, head, limits)
+            elif helper is None:
+                pipeline = EventPipeline(connection.http, head, family, limits)
+            else:
+                pipeline = HelperPipeline(connection.http, head, family, helper, limits)
+        except BaseException:
+            self.abort()
+            raise
+        self.pipeline = pipeline
+        # What came behind the head in the same read.
+        self._early = list(pipeline.receive())
+        if self._early:
+            self._note_events(len(self._early), self.stats.last_byte)
+        self._settle()
+
+    async def whole(self, family: Family) -> Any:
+        """Send, with retries, and return the family's whole object. Raises as `open`."""
+        body = await self._with_retries(self._whole_body)
+        return body.read(family)
+
+    async def _begin(self) -> None:
+        connection, head = await self._answer()
+        if not is_stream(head):
+            body = await self._collect(connection, head)
+            raise body.not_a_stream()
+
+    # -- reading a stream ---------------------------------------------------------------
+
+    async def read(self) -> list[Any]:
+        """The events of the next read that brings any; an empty list at a complete end.
+
+        Raises what stands behind the last event, once: StreamTruncatedError, APIError,
+        APITimeoutError. One read is one checkpoint. Cancelled, it has closed its
+        connection, and the stream is over.
+        """
+        if self._early:
+            early, self._early = self._early, None
+            return early
+        pipeline = self.pipeline
+        assert pipeline is not None, "start comes first"
+        while not pipeline.done:
+            connection = self._connection
+            if connection is None:
+                return []  # closed meanwhile
+            try:
+                count = await self._read_once(connection, self._until_event, "event")
+            except OSError as error:
+                events = pipeline.receive_eof(_words(error))
+            except BaseException:
+                self.abort()
+                raise
+            else:
+                events = pipeline.receive() if count else pipeline.receive_eof()
+            if events:
+                self._note_events(len(events), self.stats.last_byte)
+            if pipeline.done:
+                self._settle()
+            if events:
+                return events
+        if pipeline.failure is not None and not self._raised:
+            self._raised = True
+            raise pipeline.failure
+        return []
+
+    def _note_events(self, count: int, at: int) -> None:
+        stats = self.stats
+        stats.events += count
+        stats.last_event = at
+        if not stats.first_event:
+            stats.first_event = at
+        seconds = self._request.timeouts.event
+        self._until_event = None if seconds is None else self._progress + seconds
+
+    def _settle(self) -> None:
+        """Give the connection back as soon as the stream is over: before its last events are consumed."""
+        pipeline, connection = self.pipeline, self._connection
+        if pipeline is None or not pipeline.done or connection is None:
+            return
+        self._connection = None
+        if pipeline.failure is None:
+            self._pool.release(connection)
+        else:
+            _log.debug("%r ended with %s", self._request, type(pipeline.failure).__name__)
+            self._pool.discard(connection)
+
+    # -- one try --------------------------------------------------------------------------
+
+    async def _answer(self) -> tuple[Connection, ResponseHead]:
+        """Acquire, send, and read the head of a good answer. Raises APIStatusError for any other."""
+        while True:
+            try:
+                connection, head = await self._try()
+                break
+            except _Stale:
+                _log.debug("%r: a kept connection was dead, another is taken", self._request)
+        self.head = head
+        if head.status_code >= 300:
+            body = await self._collect(connection, head)
+            raise body.error()
+        return connection, head
+
+    async def _try(self) -> tuple[Connection, ResponseHead]:
+        request, stats = self._request, self.stats
+        self._connection = connection = await self._acquire()
+        stats.reused = reused = connection.used
+        stats.connected = time.monotonic_ns()
+        stats.first_byte = 0
+        http, transport = connection.http, connection.transport
+        try:
+            data = http.send_request(request.method, request.target, request.headers, request.body)
+            until, clock = self._nearest(request.timeouts.write, "write")
+            try:
+                await transport.send(data, until)
+            except TimeoutError as error:
+                raise self._timed_out(error, clock) from None
+            stats.sent = time.monotonic_ns()
+            first = request.timeouts.first_event
+            self._progress = self._backend.now()
+            self._until_event = None if first is None else self._progress + first
+            while True:
+                count = await self._read_once(connection, self._until_event, "first_event")
+                if count:
+                    head = http.receive_head()
+                    if head is not None:
+                        stats.head = stats.last_byte
+                        return connection, head
+                elif reused and not stats.first_byte:
+                    raise _Stale
+                else:
+                    raise RemoteProtocolError("The server closed the connection without an answer.")
+        except OSError as error:
+            self.abort()
+            if reused and not stats.first_byte:
+                raise _Stale from None
+            raise APIConnectionError(f"Connection error: {_words(error)}.") from error
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _acquire(self) -> Connection:
+        request = self._request
+        try:
+            return await self._pool.acquire(
+                request.origin, connect=request.timeouts.connect, deadline=self._total
+            )
+        except TimeoutError as error:
+            if error.errno is not None:
+                raise APIConnectionError(f"Connection error: {_words(error)}.") from error
+            clock = "connect"
+            if self._total is not None and self._backend.now() >= self._total:
+                clock = "total"
+            raise self._timed_out(error, clock) from None
+        except OSError as error:
+            where = request.origin.uds or f"{request.origin.host}:{request.origin.port}"
+            raise APIConnectionError(f"Cannot connect to {where}: {_words(error)}.") from error
+
+    async def _read_once(self, connection: Connection, until: float | None, clock: str) -> int:
+        """One read, until the nearest deadline. Raises APITimeoutError, OSError."""
+        timeouts = self._request.timeouts
+        if timeouts.read is not None:
+            # `_progress` is the time of the last byte, so the clock is not read a second time.
+            read_until = self._progress + timeouts.read
+            if until is None or read_until < until:
+                until, clock = read_until, "read"
+        if self._total is not None and (until is None or self._total < until):
+            until, clock = self._total, "total"
+        try:
+            count = await connection.transport.receive_into(connection.http.buffer, until)
+        except TimeoutError as error:
+            if clock == "event" and not self.stats.first_event:
+                clock = "first_event"
+            raise self._timed_out(error, clock) from None
+        self._progress = self._backend.now()
+        stats = self.stats
+        stats.last_byte = at = time.monotonic_ns()
+        if count:
+            if not stats.first_byte:
+                stats.first_byte = at
+            stats.reads += 1
+            stats.bytes += count
+        return count
+
+    def _nearest(self, seconds: float | None, clock: str) -> tuple[float | None, str]:
+        until = None if seconds is None else self._backend.now() + seconds
+        if self._total is not None and (until is None or self._total < until):
+            return self._total, "total"
+        return until, clock
+
+    def _timed_out(self, error: TimeoutError, clock: str) -> Exception:
+        """Our clock's error, or the kernel's own ETIMEDOUT, which is a broken connection."""
+        if error.errno is not None:
+            return ConnectionResetError(error.errno, error.strerror)
+        seconds = getattr(self._request.timeouts, clock)
+        what = {
+            "connect": "no connection was made",
+            "write": "the request could not be sent",
+            "read": "the server sent nothing",
+            "first_event": "no first event came",
+            "event": "no further event came",
+            "total": "the call did not end",
+        }[clock]
+        message = f"Request timed out: {what} within {seconds:g} seconds (Timeouts.{clock})."
+        return APITimeoutError(message, clock=clock, seconds=seconds)
+
+    # -- whole bodies ---------------------------------------------------------------------
+
+    async def _whole_body(self) -> WholeBody:
+        connection, head = await self._answer()
+        return await self._collect(connection, head)
+
+    async def _collect(self, connection: Connection, head: ResponseHead) -> WholeBody:
+        """Read a whole body, and give the connection back."""
+        try:
+            body = WholeBody(connection.http, head, self._request.limits)
+            body.receive()
+            while not body.done:
+                if await self._read_once(connection, None, "read"):
+                    body.receive()
+                else:
+                    missing = body.receive_eof()
+                    if missing is not None and head.status_code < 300:
+                        raise APIConnectionError(f"The answer was cut: {missing} missing.")
+        except OSError as error:
+            self.abort()
+            if head.status_code >= 300:
+                return body  # what came of an error tells more than that it broke off
+            raise APIConnectionError(f"Connection error: {_words(error)}.") from error
+        except BaseException:
+            self.abort()
+            raise
+        self._connection = None
+        self._pool.release(connection)
+        return body
+
+    # -- trying again -----------------------------------------------------------------------
+
+    async def _with_retries(self, attempt: Callable[[], Any]) -> Any:
+        retry = self._request.retry
+        while True:
+            try:
+                return await attempt()
+            except APIStatusError as error:
+                if self.stats.retries >= retry.max_retries or not retry.wants(
+                    error.status_code, error.response.headers
+                ):
+                    raise
+                headers = error.response.headers
+            except (RemoteProtocolError, APITimeoutError) as error:
+                if self.stats.retries >= retry.max_retries or _final(error):
+                    raise
+                headers = {}
+            except APIConnectionError as error:
+                if self.stats.retries >= retry.max_retries or type(error) is not APIConnectionError:
+                    raise
+                headers = {}
+            seconds = retry.delay(
+                self.stats.retries, headers, wall_clock=time.time(), random=random.random()
+            )
+            if self._total is not None and self._backend.now() + seconds >= self._total:
+                raise self._timed_out(TimeoutError(), "total")
+            self.stats.retries += 1
+            _log.info("%r: retry %d in %.2f seconds", self._request, self.stats.retries, seconds)
+            await self._backend.sleep(seconds)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    async def checkpoint(self) -> None:
+        """Let others run, and cancellation through. Cancelled, it has closed its connection."""
+        try:
+            await self._backend.checkpoint()
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether no connection is held any more."""
+        return self._connection is None
+
+    def abort(self) -> None:
+        """Close the connection, whatever it is doing. Synchronous, idempotent."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.discard(connection)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _final(error: APIError) -> bool:
+    """Whether trying again cannot help: the caller's whole time is over, or the server sends too much."""
+    return isinstance(error, LimitExceededError) or (isinstance(error, APITimeoutError) and error.clock == "total")

@@ -1,0 +1,359 @@
+"""Record: a typed reading of one JSON object that loses nothing of it.
+
+Theory of operation. Typed decode must cost what msgspec costs, and yet nothing
+that a server sent may be lost. Both hold because each Record forbids unknown
+fields: a strict decode that succeeds proves that every key was known, at every
+depth, and that every value had its declared shape. So there are two readings:
+
+* strict: one msgspec decode. This is the reading of nearly every event.
+* open: taken when the strict one refuses. The JSON is read without types and
+  laid over the same classes by `open_reading`: a known key with the expected
+  shape becomes what it would have become, a known key of another shape keeps
+  the JSON value as it came, and an unknown key becomes an attribute of the
+  object where it stood.
+
+Either way an Event keeps the JSON it was read from, so that `to_dict()` is
+exactly what arrived, with absent and null told apart. Fields whose names begin
+with an underscore are ours, not JSON: they are neither shown nor compared.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Union
+
+import msgspec
+
+__all__ = ["Event", "Member", "Private", "Record", "Unknown", "open_reading"]
+
+R = TypeVar("R", bound="Record")
+
+
+if TYPE_CHECKING:
+    Private = Any
+else:
+
+    class Private:
+        """What msgspec takes the fields for that are ours: no JSON has this type, so none can set them."""
+
+
+class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True):
+    """A typed reading of one JSON object. Unknown keys are attributes too; see `model_extra`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """This object as plain JSON values, without the optional fields that are None.
+
+        For an Event that came from a server: exactly the JSON that arrived.
+        """
+        return _plain_set(self)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict()` as JSON text. indent: spaces per level, or None for one line."""
+        return _json_text(self.to_dict(), indent)
+
+    def model_dump(
+        self,
+        *,
+        mode: str = "python",
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+        **_ignored: Any,
+    ) -> dict[str, Any]:
+        """`to_dict()` as the official SDK's types spell it: with every known field, also those not sent.
+
+        exclude_unset: leave those out again. exclude_none: leave out every None.
+        """
+        found = self.to_dict() if exclude_unset else _plain_all(self)
+        return typing.cast("dict[str, Any]", _without_none(found)) if exclude_none else found
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        """`model_dump(...)` as JSON text."""
+        return _json_text(self.model_dump(**options), indent)
+
+    @property
+    def model_extra(self) -> dict[str, Any]:
+        """The unknown fields that stood in this very object, by name."""
+        return dict(self.__dict__)
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name[0] != "_"
+        ] + [f"{name}={value!r}" for name, value in self.__dict__.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Event(Record):
+    """A Record that came as one whole JSON text: an event of a stream, or a whole answer.
+
+    It keeps that text. What it was built from is not compared by ==.
+    """
+
+    _json: Private = None  # bytes-like: the JSON text, or None where the event was made here
+
+    def to_dict(self) -> dict[str, Any]:
+        """Exactly the JSON that arrived, as plain values; for an event made here, its set fields."""
+        if self._json is None:
+            return _plain_set(self)
+        return typing.cast("dict[str, Any]", msgspec.json.decode(self._json))
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The JSON text that arrived, to the letter; laid out anew where indent (spaces per level) is given."""
+        if self._json is None or indent is not None:
+            return _json_text(self.to_dict(), indent)
+        return bytes(self._json).decode()
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self.__dict__ == other.__dict__ and all(
+            getattr(self, name) == getattr(other, name) for name in self.__struct_fields__ if name[0] != "_"
+        )
+
+
+def _json_text(value: Any, indent: int | None) -> str:
+    text = msgspec.json.encode(value)
+    if indent is not None:
+        text = msgspec.json.format(text, indent=indent)
+    return text.decode()
+
+
+# -- Records to plain values ---------------------------------------------------
+
+
+def _plain(value: Any, of: Callable[[Record], dict[str, Any]]) -> Any:
+    if isinstance(value, Record):
+        return of(value)
+    if isinstance(value, list):
+        return [_plain(item, of) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item, of) for key, item in value.items()}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    # The user's own object: what structured output was parsed into.
+    dump = getattr(value, "model_dump", None)
+    return msgspec.to_builtins(value) if dump is None else dump(mode="json")
+
+
+def _tag(record: Record) -> dict[str, Any]:
+    config = record.__struct_config__
+    return {} if config.tag is None else {typing.cast(str, config.tag_field): config.tag}
+
+
+def _plain_all(record: Record) -> dict[str, Any]:
+    names = zip(record.__struct_fields__, record.__struct_encode_fields__, strict=True)
+    found = _tag(record)
+    found.update(
+        (alias, _plain(getattr(record, name), _plain_all)) for name, alias in names if name[0] != "_"
+    )
+    found.update(record.__dict__)
+    return found
+
+
+_set_fields: dict[type[Record], list[tuple[str, str, bool]]] = {}
+
+
+def _fields_of(cls: type[Record]) -> list[tuple[str, str, bool]]:
+    """Each field's name, its name in JSON, and whether None is its default; kept, as msgspec keeps it not."""
+    found = _set_fields[cls] = [
+        (field.name, field.encode_name, field.default is None)
+        for field in msgspec.structs.fields(cls)
+        if field.name[0] != "_"
+    ]
+    return found
+
+
+def _plain_set(record: Record) -> dict[str, Any]:
+    cls = type(record)
+    found = _tag(record)
+    for name, alias, optional in _set_fields.get(cls) or _fields_of(cls):
+        value = getattr(record, name)
+        if value is None and optional:
+            continue
+        found[alias] = _plain(value, _plain_set)
+    found.update(record.__dict__)
+    return found
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
+
+
+# -- The open reading ----------------------------------------------------------
+
+_Builder = Callable[[Any], Any]
+
+
+class _Mismatch(Exception):
+    """The value has not the declared shape."""
+
+
+_plans: dict[type[Record], Callable[[dict[str, Any]], Record]] = {}
+
+
+def open_reading(cls: type[R], value: dict[str, Any]) -> R:
+    """Lay an untyped JSON object over a Record class without ever refusing.
+
+    A value of an unexpected shape is kept as it came, an unknown key becomes an
+    attribute, a missing one takes the field's default, or None where it has none.
+    """
+    return typing.cast(R, _plan(cls)(value))
+
+
+def _plan(cls: type[Record]) -> Callable[[dict[str, Any]], Record]:
+    plan = _plans.get(cls)
+    if plan is None:
+        # Built at the first use of each class: importing costs nothing, and a class may hold itself.
+        slot: list[Callable[[dict[str, Any]], Record]] = []
+        _plans[cls] = lambda value: slot[0](value)
+        slot.append(_make_plan(cls))
+        plan = _plans[cls] = slot[0]
+    return plan
+
+
+def _make_plan(cls: type[Record]) -> Callable[[dict[str, Any]], Record]:
+    hints = typing.get_type_hints(cls)
+    known: dict[str, tuple[str, _Builder]] = {}
+    required = []
+    for field in msgspec.structs.fields(cls):
+        if field.name[0] == "_":
+            continue
+        known[field.encode_name] = (field.name, _builder(hints[field.name]))
+        if field.required:
+            required.append(field.name)
+    config = cls.__struct_config__
+    tag_field = config.tag_field if config.tag is not None else None
+
+    def build(value: dict[str, Any]) -> Record:
+        arguments = dict.fromkeys(required)
+        extra: dict[str, Any] | None = None
+        for key, item in value.items():
+            entry = known.get(key)
+            if entry is not None:
+                try:
+                    arguments[entry[0]] = entry[1](item)
+                except _Mismatch:
+                    arguments[entry[0]] = item
+            elif key != tag_field and not hasattr(cls, key):
+                # A key that is also the name of a method stays out of its way; to_dict() has it.
+                extra = extra or {}
+                extra[key] = item
+        record = cls(**arguments)
+        if extra:
+            record.__dict__.update(extra)
+        return record
+
+    return build
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _builder(hint: Any) -> _Builder:
+    """What makes a JSON value into the declared type; it raises _Mismatch where it cannot."""
+    origin = typing.get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _union(typing.get_args(hint))
+    if origin is list:
+        return _list(_builder(typing.get_args(hint)[0]))
+    if origin is dict:
+        return _dict(_builder(typing.get_args(hint)[1]))
+    if isinstance(hint, type) and issubclass(hint, Record):
+        return _object({}, hint)
+    return _same
+
+
+def _union(members: tuple[Any, ...]) -> _Builder:
+    """Containers are told apart by the value; Records by their tag.
+
+    An object of another tag becomes the union's one Record without a tag, or what its members name as
+    `other` (see Member), else it stays a dict.
+    """
+    tagged: dict[Any, type[Record]] = {}
+    fallback: type[Record] | None = None
+    tag_field: str | None = None
+    others: dict[type, _Builder] = {}
+    for member in members:
+        if isinstance(member, type) and issubclass(member, Record):
+            config = member.__struct_config__
+            if config.tag is None:
+                fallback = member
+            else:
+                tag_field = config.tag_field
+                tagged[config.tag] = member
+                fallback = fallback or getattr(member, "other", None)
+        else:
+            origin = typing.get_origin(member)
+            if origin in (list, dict):
+                others[origin] = _builder(member)
+    if tagged or fallback:
+        others[dict] = _object(tagged, fallback, tag_field)
+
+    def build(value: Any) -> Any:
+        builder = others.get(type(value))
+        return value if builder is None else builder(value)
+
+    return build
+
+
+def _object(
+    tagged: dict[Any, type[Record]], fallback: type[Record] | None, tag_field: str | None = None
+) -> _Builder:
+    def build(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _Mismatch
+        tag = value.get(tag_field) if tag_field is not None else None
+        cls = tagged.get(tag, fallback) if isinstance(tag, str) or tag is None else fallback
+        if cls is None:
+            raise _Mismatch
+        return _plan(cls)(value)
+
+    return build
+
+
+def _list(item: _Builder) -> _Builder:
+    def build(value: Any) -> Any:
+        if type(value) is not list:
+            raise _Mismatch
+        built = []
+        for entry in value:
+            try:
+                built.append(item(entry))
+            except _Mismatch:
+                built.append(entry)
+        return built
+
+    return build
+
+
+def _dict(item: _Builder) -> _Builder:
+    def build(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _Mismatch
+        return {key: item(entry) for key, entry in value.items()}
+
+    return build
+
+
+class Unknown(Record, kw_only=True):
+    """A JSON object of a type that this version does not know: its `type`, and every key by attribute."""
+
+    if TYPE_CHECKING:
+        # At run time any string. Declared so, comparing `type` with a known one rules this class out.
+        type: Literal["(unknown)"]
+
+        def __getattr__(self, name: str) -> Any: ...
+    else:
+        type: str = ""
+
+
+class Member(Record, kw_only=True, tag_field="type"):
+    """One of several kinds of object, told apart by `type`; those of no known kind are Unknown."""
+
+    other: ClassVar[type[Record]] = Unknown

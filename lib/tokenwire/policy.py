@@ -1,0 +1,143 @@
+"""Timeouts, Limits and Retry: values, and pure functions over them.
+
+Nothing here reads a clock or draws a random number: now and the random part are
+passed in, so that every decision can be tested by a table.
+"""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["DEFAULT_LIMITS", "DEFAULT_TIMEOUTS", "Limits", "Retry", "Timeouts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long to wait for what, in seconds. None: without end.
+
+    connect: until a connection stands, TLS included.
+    write: until the request has been handed to the kernel.
+    read: between any two reads. Keep-alives feed this clock.
+    first_event: from the request's last byte to the first data event.
+    event: between two data events. Keep-alives do not feed these two.
+    total: the whole call, retries included.
+
+    A server that sends nothing but keep-alives is caught by the event clocks,
+    a dead network by `read`. The defaults are those of the official SDK: 5
+    seconds to connect, 10 minutes for all else, no bound on the whole.
+    """
+
+    connect: float | None = 5.0
+    write: float | None = 600.0
+    read: float | None = 600.0
+    first_event: float | None = 600.0
+    event: float | None = 600.0
+    total: float | None = None
+
+    @classmethod
+    def of(cls, value: Timeouts | float | None) -> Timeouts:
+        """What a caller means by `timeout=`: a number of seconds is every clock but total; None is no clock."""
+        if isinstance(value, Timeouts):
+            return value
+        if value is not None and not value > 0:
+            raise ValueError(f"timeout must be a positive number of seconds, or None, not {value!r}")
+        return cls(connect=value, write=value, read=value, first_event=value, event=value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what a peer can make us hold or do. A breach is a LimitExceededError that names the bound.
+
+    receive_buffer: bytes of a response that wait for a slow consumer; then the
+        kernel's window closes, and the server feels it. 64 KiB is what one read
+        can usefully bring.
+    head_bytes: status line and header fields. 64 KiB: twice what large gateways send.
+    chunk_line_bytes: one chunk-size line with its extensions (RFC 9112, 7.1.1).
+    trailer_bytes: the trailer section after the last chunk.
+    event_bytes: one server-sent event. 32 MiB: image events and whole reasoning
+        traces have several MB.
+    body_bytes: one whole (not streamed) answer, or one error body.
+    expansion: how many bytes one byte of gzip or deflate may become, counted over
+        the whole body, once past the first MiB. deflate cannot exceed 1,032.
+    max_connections, max_idle: connections of one client, in all and unused.
+    idle_expiry: seconds that an unused connection is kept.
+    pool_timeout: seconds to wait for a free connection.
+    """
+
+    receive_buffer: int = 65_536
+    head_bytes: int = 65_536
+    chunk_line_bytes: int = 4_096
+    trailer_bytes: int = 16_384
+    event_bytes: int = 33_554_432
+    body_bytes: int = 134_217_728
+    expansion: float = 200.0
+    max_connections: int = 1_000
+    max_idle: int = 100
+    idle_expiry: float = 60.0
+    pool_timeout: float | None = 600.0
+
+
+DEFAULT_TIMEOUTS: Final = Timeouts()
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Whether and when to try again, as the official SDK does it.
+
+    max_retries: tries after the first. first, longest: seconds of back-off before
+    the second try, and its bound. longest_asked: seconds of a server's Retry-After
+    that we honour; asked for more, we fall back to our own.
+    """
+
+    max_retries: int = 2
+    first: float = 0.5
+    longest: float = 8.0
+    longest_asked: float = 120.0
+
+    def wants(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether an answer with this status is worth another try."""
+        # The server's own word goes first.
+        said = headers.get("x-should-retry")
+        if said == "true":
+            return True
+        if said == "false":
+            return False
+        return status in (408, 409, 429) or status >= 500
+
+    def delay(self, retries_taken: int, headers: Mapping[str, str], *, wall_clock: float, random: float) -> float:
+        """Seconds to wait before the next try.
+
+        retries_taken: how many were made before. wall_clock: seconds since the
+        epoch, for a Retry-After that is a date. random: in [0, 1).
+        """
+        asked = retry_after(headers, wall_clock=wall_clock)
+        if asked is not None and 0 < asked <= self.longest_asked:
+            return asked
+        # 2.0 ** 1024 overflows; long before that the bound holds.
+        backoff = min(self.first * 2.0 ** min(retries_taken, 64), self.longest)
+        return backoff * (1 - 0.25 * random)
+
+
+def retry_after(headers: Mapping[str, str], *, wall_clock: float) -> float | None:
+    """Seconds that the server asks us to wait, or None.
+
+    `retry-after-ms` (OpenAI, Azure), else RFC 9110 section 10.2.3: "Retry-After
+    = HTTP-date / delay-seconds".
+    """
+    try:
+        return float(headers["retry-after-ms"]) / 1000
+    except (KeyError, ValueError):
+        pass
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    date = email.utils.parsedate_tz(value)
+    return None if date is None else email.utils.mktime_tz(date) - wall_clock

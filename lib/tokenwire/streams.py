@@ -1,0 +1,390 @@
+"""Streams: what the user iterates, in two colours over one core.
+
+Theory of operation. `Source` is the core: one exchange, its reading mode, its one
+consumer. It is written once, with `async`; AsyncStream awaits it, and Stream drives
+the very same coroutines over the sync backend, where they never suspend, once per
+socket read and not once per event.
+
+Events are handed out of a plain list iterator, so the cost of an event is that of
+one `__anext__` (or `__next__`). All iterators are classes: an async generator that is
+left early is closed by nobody in particular, and these need no closing but their
+source's. A source that is dropped closes its connection at once.
+
+Checkpoints: `batches()` is one read, and one checkpoint, per batch. Per-event
+iteration has a checkpoint at each read and at least every 64 events, so that a
+firehose cannot starve its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from tokenwire.backends.sync import run
+from tokenwire.errors import BusyResourceError, StreamConsumedError
+from tokenwire.exchange import Exchange, Stats
+from tokenwire.pipeline import Family, Helper
+from tokenwire.wire.http1 import ResponseHead
+from tokenwire.wire.sse import ServerSentEvent
+
+__all__ = ["AsyncHelperStream", "AsyncStream", "HelperStream", "Source", "Stream"]
+
+E = TypeVar("E")
+
+#: Events between two checkpoints of per-event iteration.
+_SLICE = 64
+
+
+class Source(Generic[E]):
+    """One response's events, for one consumer, without a colour.
+
+    helper: what turns its events into those of `.stream()`, or None.
+    """
+
+    def __init__(self, exchange: Exchange, family: Family, helper: Helper | None = None) -> None:
+        self.exchange = exchange
+        self.family = family
+        self.helper = helper
+        self._mode = ""
+        self._busy = False
+        self._ended = False
+
+    def choose(self, mode: str) -> None:
+        """Begin to read in this mode: "events" or "raw". Raises StreamConsumedError where another was begun."""
+        if self._mode == mode and mode != "raw":
+            return
+        if self._mode:
+            raise StreamConsumedError(f"this stream is being read as {self._mode} already, it cannot be read as {mode}")
+        self._mode = mode
+        if not self._ended:
+            self.exchange.start(self.family if mode == "events" else None, self.helper)
+
+    async def batch(self) -> list[Any]:
+        """The events of one read; an empty list at the end. See Exchange.read."""
+        if self._busy:
+            raise BusyResourceError("this stream is being read by another task or thread: it has one consumer")
+        if self._ended:
+            return []
+        self._busy = True
+        try:
+            if not self._mode:
+                self.choose("events")
+            events = await self.exchange.read()
+        except BaseException:
+            self._ended = True
+            raise
+        finally:
+            self._busy = False
+        if not events:
+            self._ended = True
+        return events
+
+    def snapshot(self) -> Any:
+        """What the events so far add up to, or None in raw mode and before the first read."""
+        if self.helper is not None:
+            return self.helper.snapshot()
+        pipeline = self.exchange.pipeline
+        return None if pipeline is None or pipeline.accumulator is None else pipeline.accumulator.snapshot()
+
+    def final(self) -> Any:
+        """The helper's final object."""
+        assert self.helper is not None
+        return self.helper.final()
+
+    def close(self) -> None:
+        """End it: the connection is closed unless its response was over. Synchronous, idempotent."""
+        self._ended = True
+        self.exchange.abort()
+
+    def __del__(self) -> None:
+        if not self.exchange.closed:
+            self.exchange.abort()
+
+
+class _StreamBase(Generic[E]):
+    """What both colours show."""
+
+    def __init__(self, source: Source[E]) -> None:
+        self._source = source
+        self._ready: Iterator[E] = iter(())
+        self._rest: list[E] = []
+
+    @property
+    def response(self) -> ResponseHead:
+        """The head of the server's answer: status_code, headers, request_id."""
+        head = self._source.exchange.head
+        assert head is not None
+        return head
+
+    @property
+    def stats(self) -> Stats:
+        """When what happened, and how much of it."""
+        return self._source.exchange.stats
+
+    @property
+    def snapshot(self) -> Any:
+        """What the events read so far add up to: a ChatCompletion or a Response; None before the first read.
+
+        Events count from the moment they were read off the socket, which may be a
+        little before they are handed out.
+        """
+        return self._source.snapshot()
+
+    def _cut(self, batch: list[E]) -> E | None:
+        """Make a batch the next to be handed out, in slices, and return its first event."""
+        if len(batch) > _SLICE:
+            self._rest = batch[_SLICE:]
+            batch = batch[:_SLICE]
+        else:
+            self._rest = []
+        self._ready = iter(batch)
+        return next(self._ready, None)
+
+
+# -- async ---------------------------------------------------------------------
+
+
+class AsyncStream(_StreamBase[E]):
+    """A streamed response: `async for event in stream`.
+
+    One consumer; a second one gets BusyResourceError. Iterating raises, after every
+    event that arrived was delivered: StreamTruncatedError where the stream was cut,
+    APIError where the server reported an error in it, APITimeoutError where a clock of
+    Timeouts ran out. A checkpoint at each read and at least every 64 events.
+    Cancelled, the connection is closed and the stream is over.
+    """
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> E:
+        for event in self._ready:
+            return event
+        if self._rest:
+            await self._source.exchange.checkpoint()
+            batch = self._rest
+        else:
+            batch = await self._source.batch()
+            if not batch:
+                raise StopAsyncIteration
+        return self._cut(batch)  # type: ignore[return-value] # a batch is never empty
+
+    def batches(self) -> AsyncIterator[list[E]]:
+        """One list of events per socket read: the fastest loop. One true checkpoint each."""
+        return _AsyncBatches(self)
+
+    def text(self) -> AsyncIterator[str]:
+        """Just the text deltas, the same for both families. Checkpoints as per-event iteration."""
+        return _AsyncText(self)
+
+    def raw(self) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events undecoded, for relays and recorders, `[DONE]` included.
+
+        Zero-copy: `data` is a memoryview that is true until the next step. Only the
+        framing is judged: StreamTruncatedError where HTTP itself tells of a cut.
+        """
+        self._source.choose("raw")
+        return _AsyncRaw(self)
+
+    async def aclose(self) -> None:
+        """Close: the connection is kept where the response was over, else closed at once. Idempotent."""
+        self._source.close()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.close()
+
+
+class _AsyncBatches(Generic[E]):
+    def __init__(self, stream: AsyncStream[E]) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[E]:
+        stream = self._stream
+        begun = [*stream._ready, *stream._rest]
+        if begun:  # per-event iteration came before
+            stream._ready, stream._rest = iter(()), []
+            return begun
+        batch: list[E] = await stream._source.batch()
+        if not batch:
+            raise StopAsyncIteration
+        return batch
+
+
+class _AsyncText(Generic[E]):
+    def __init__(self, stream: AsyncStream[E]) -> None:
+        self._stream = stream
+        self._text = stream._source.family.text
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            text = self._text(await self._stream.__anext__())
+            if text:
+                return text
+
+
+class _AsyncRaw(Generic[E]):
+    def __init__(self, stream: AsyncStream[E]) -> None:
+        self._stream = stream
+        self._ready: Iterator[ServerSentEvent] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ServerSentEvent:
+        for event in self._ready:
+            return event
+        batch = await self._stream._source.batch()
+        if not batch:
+            raise StopAsyncIteration
+        self._ready = iter(batch)
+        return next(self._ready)
+
+
+class AsyncHelperStream(AsyncStream[E]):
+    """What `.stream()` gives: the helper's events, and the final object."""
+
+    async def until_done(self) -> Self:
+        """Consume what is left. A checkpoint at each read."""
+        while await self._source.batch():
+            pass
+        self._ready, self._rest = iter(()), []
+        return self
+
+    async def _final(self) -> Any:
+        await self.until_done()
+        return self._source.final()
+
+    async def get_final_completion(self) -> Any:
+        """The whole ChatCompletion, `parsed` where a schema was given; consumes what is left.
+
+        Raises LengthFinishReasonError or ContentFilterFinishReasonError where a schema
+        was given and the answer could not be finished.
+        """
+        return await self._final()
+
+    async def get_final_response(self) -> Any:
+        """The whole Response, also after `incomplete` and `failed`; consumes what is left."""
+        return await self._final()
+
+    @property
+    def current_completion_snapshot(self) -> Any:
+        """The ChatCompletion as far as it came."""
+        return self._source.snapshot()
+
+
+# -- sync ----------------------------------------------------------------------
+
+
+class Stream(_StreamBase[E]):
+    """A streamed response: `for event in stream`. As AsyncStream, for blocking code."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> E:
+        for event in self._ready:
+            return event
+        batch = self._rest or run(self._source.batch())
+        if not batch:
+            raise StopIteration
+        return self._cut(batch)  # type: ignore[return-value] # a batch is never empty
+
+    def batches(self) -> Iterator[list[E]]:
+        """One list of events per socket read: the fastest loop."""
+        return _Batches(self)
+
+    def text(self) -> Iterator[str]:
+        """Just the text deltas, the same for both families."""
+        return filter(None, map(self._source.family.text, self))
+
+    def raw(self) -> Iterator[ServerSentEvent]:
+        """Server-sent events undecoded. As AsyncStream.raw."""
+        self._source.choose("raw")
+        return _Raw(self)
+
+    def close(self) -> None:
+        """Close: the connection is kept where the response was over, else closed at once. Idempotent."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.close()
+
+
+class _Batches(Generic[E]):
+    def __init__(self, stream: Stream[E]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> list[E]:
+        stream = self._stream
+        begun = [*stream._ready, *stream._rest]
+        if begun:  # per-event iteration came before
+            stream._ready, stream._rest = iter(()), []
+            return begun
+        batch: list[E] = run(stream._source.batch())
+        if not batch:
+            raise StopIteration
+        return batch
+
+
+class _Raw(Generic[E]):
+    def __init__(self, stream: Stream[E]) -> None:
+        self._stream = stream
+        self._ready: Iterator[ServerSentEvent] = iter(())
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ServerSentEvent:
+        for event in self._ready:
+            return event
+        batch = run(self._stream._source.batch())
+        if not batch:
+            raise StopIteration
+        self._ready = iter(batch)
+        return next(self._ready)
+
+
+class HelperStream(Stream[E]):
+    """What `.stream()` gives: the helper's events, and the final object."""
+
+    def until_done(self) -> Self:
+        """Consume what is left."""
+        while run(self._source.batch()):
+            pass
+        self._ready, self._rest = iter(()), []
+        return self
+
+    def get_final_completion(self) -> Any:
+        """As AsyncHelperStream.get_final_completion."""
+        return self.until_done()._source.final()
+
+    def get_final_response(self) -> Any:
+        """As AsyncHelperStream.get_final_response."""
+        return self.until_done()._source.final()
+
+    @property
+    def current_completion_snapshot(self) -> Any:
+        """The ChatCompletion as far as it came."""
+        return self._source.snapshot()

@@ -1,0 +1,36 @@
+"""BYTES <-> FRAMES: the sans-IO core, for people who bring their own sockets.
+
+    buffer = ReceiveBuffer()                 lends space to the socket, hands out slices
+    ChunkedReader, LengthReader, CloseReader body framing, by offsets in that buffer
+    ClientConnection, ServerConnection       heads and connection life; each owns a buffer
+    Decoder, encode                          server-sent events
+
+No clock, no I/O, no JSON.
+"""
+
+from tokenwire.wire.body import BodyReader, ChunkedReader, CloseReader, LengthReader, chunk, last_chunk
+from tokenwire.wire.buffer import ReceiveBuffer
+from tokenwire.wire.coding import Decompressor, decompressor
+from tokenwire.wire.http1 import ClientConnection, Headers, RequestHead, ResponseHead, ServerConnection
+from tokenwire.wire.sse import Decoder, ServerSentEvent, encode, encode_comment
+
+__all__ = [
+    "BodyReader",
+    "ChunkedReader",
+    "ClientConnection",
+    "CloseReader",
+    "Decoder",
+    "Decompressor",
+    "Headers",
+    "LengthReader",
+    "ReceiveBuffer",
+    "RequestHead",
+    "ResponseHead",
+    "ServerConnection",
+    "ServerSentEvent",
+    "chunk",
+    "decompressor",
+    "encode",
+    "encode_comment",
+    "last_chunk",
+]

@@ -1,0 +1,117 @@
+"""ReceiveBuffer: lends space to the socket, hands out slices.
+
+Theory of operation. One bytearray holds the bytes that were received and not
+yet consumed, `data[start:end]`. The kernel writes behind `end`; readers work on
+`data` by offsets, move `start` forward, and may hand out slices and memoryviews.
+
+Those views stay true until the consumer's next step. Hence two rules:
+
+* `get_buffer` never moves a byte in place: it may be called by an event loop at
+  any moment, while views are out. Where it lacks room it swaps to another
+  bytearray, and the old one lives as long as somebody looks at it. (A bytearray
+  with live views cannot be resized at all; this one never is.)
+* `reclaim` is called by the consumer's own step. It takes the views back: the
+  consumed space is used again.
+
+The size adapts, since a process may hold ten thousand idle streams: 4 KiB at
+first, doubled when a read filled all the room it was lent, up to the limit.
+A buffer that holds `limit` bytes is full: nothing more may be read until some
+are consumed, and that is the backpressure the server feels.
+"""
+
+from __future__ import annotations
+
+from tokenwire.policy import DEFAULT_LIMITS
+
+__all__ = ["ReceiveBuffer"]
+
+#: One page: a head and the first event of nearly every server fit in.
+_INITIAL = 4_096
+
+
+class ReceiveBuffer:
+    """Received bytes that wait to be consumed: `data[start:end]`.
+
+    limit: the most bytes it ever holds.
+    """
+
+    __slots__ = ("_lent", "_view", "data", "end", "limit", "start")
+
+    def __init__(self, limit: int = DEFAULT_LIMITS.receive_buffer) -> None:
+        self.limit = limit
+        self._allocate(min(_INITIAL, limit))
+        self.start = self.end = 0
+
+    def _allocate(self, size: int) -> None:
+        self.data = bytearray(size)
+        self._view = memoryview(self.data)
+        self._lent = 0
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds `limit` bytes."""
+        return self.end - self.start >= self.limit
+
+    def get_buffer(self, sizehint: int = -1) -> memoryview:
+        """Room for the next read: a writable view of at least one byte. Views handed out before stay true.
+
+        The name and the argument are those of `asyncio.BufferedProtocol`; sizehint
+        is ignored. Must not be called while `full`.
+        """
+        end = self.end
+        if end == len(self.data):
+            self._swap()
+            end = self.end
+        self._lent = len(self.data) - end
+        return self._view[end:] if end else self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """The last view from `get_buffer` now begins with nbytes received bytes."""
+        self.end += nbytes
+        if nbytes < self._lent:
+            self._lent = 0  # room was left over: no reason to grow
+
+    def _swap(self) -> None:
+        """Go on in another bytearray that has room; the unread bytes move there."""
+        unread = self.data[self.start : self.end]
+        size = len(self.data)
+        # All the room that was lent came back full: the peer has more than we ask for.
+        if self._lent or len(unread) == size:
+            size = min(size * 2, self.limit)
+        if len(unread) >= size:
+            raise BufferError(f"the receive buffer is full: it holds its limit of {self.limit} bytes")
+        self._allocate(size)
+        self.end = len(unread)
+        self.data[: self.end] = unread
+        self.start = 0
+
+    def reclaim(self) -> None:
+        """Use the consumed space again. Every view that was handed out ends here."""
+        start, end = self.start, self.end
+        if start == end:
+            self.start = self.end = 0
+            if self._lent and end == len(self.data) < self.limit:
+                self._allocate(min(len(self.data) * 2, self.limit))
+        elif start:
+            self.data[: end - start] = self.data[start:end]
+            self.start, self.end = 0, end - start
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes that were received into other memory: one copy."""
+        left = memoryview(data)
+        while left:
+            room = self.get_buffer()
+            count = min(len(room), len(left))
+            room[:count] = left[:count]
+            self.buffer_updated(count)
+            left = left[count:]
+
+    def shrink(self) -> None:
+        """Give back the room of a connection that goes idle. Only while empty."""
+        if self.start == self.end:
+            self.start = self.end = 0
+            if len(self.data) > _INITIAL:
+                self._allocate(min(_INITIAL, self.limit))

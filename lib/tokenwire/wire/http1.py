@@ -1,0 +1,386 @@
+"""HTTP/1.1 connections: heads and connection life by h11, bodies by body.py.
+
+Theory of operation. One ClientConnection (or ServerConnection) lives as long as
+its socket. For each request it makes a fresh h11 machine, which writes the head
+we send and reads the head we receive; `trailing_data`, right after the head, is
+h11's public exit, and tells how many bytes the head took. From there on the body
+is ours, by offsets in the ReceiveBuffer (see body.py).
+
+What h11 would otherwise have done is done here, each where its rule is quoted:
+how the body is delimited (RFC 9112, section 6.3) and whether the connection may
+be used again (section 9.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import h11
+
+from tokenwire.errors import LimitExceededError, LocalProtocolError, RemoteProtocolError
+from tokenwire.policy import DEFAULT_LIMITS, Limits
+from tokenwire.wire.body import (
+    BodyReader,
+    ChunkedReader,
+    CloseReader,
+    LengthReader,
+    Span,
+    chunk,
+    last_chunk,
+)
+from tokenwire.wire.buffer import ReceiveBuffer
+
+__all__ = ["ClientConnection", "Headers", "RequestHead", "ResponseHead", "ServerConnection"]
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+class Headers(Mapping[str, str]):
+    """Header fields: a mapping without regard to case. A repeated field's values are joined by ", "."""
+
+    __slots__ = ("_index", "raw")
+
+    def __init__(self, raw: RawHeaders) -> None:
+        self.raw = raw
+        self._index: dict[str, str] | None = None
+
+    def _indexed(self) -> dict[str, str]:
+        if self._index is None:
+            self._index = {}
+            for name, value in self.raw:
+                key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+                known = self._index.get(key)
+                # RFC 9110, 5.3: "combine multiple field lines ... separated by a comma"
+                self._index[key] = text if known is None else f"{known}, {text}"
+        return self._index
+
+    def __getitem__(self, name: str) -> str:
+        return self._indexed()[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._indexed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._indexed())
+
+    def __len__(self) -> int:
+        return len(self._indexed())
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """Each field line of its own, in the order they came."""
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
+
+    def __repr__(self) -> str:
+        hidden = ("authorization", "api-key", "x-api-key", "cookie", "set-cookie", "proxy-authorization")
+        shown = {name: "***" if name in hidden else value for name, value in self._indexed().items()}
+        return f"Headers({shown!r})"
+
+
+class ResponseHead:
+    """What came before a response's body: status_code, reason, headers, http_version."""
+
+    __slots__ = ("headers", "http_version", "reason", "status_code")
+
+    def __init__(self, status_code: int, reason: str, headers: Headers, http_version: str) -> None:
+        self.status_code = status_code
+        self.reason = reason
+        self.headers = headers
+        self.http_version = http_version
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for this request (`x-request-id`), or None."""
+        return self.headers.get("x-request-id")
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status_code} {self.reason}>"
+
+
+class RequestHead:
+    """What came before a request's body: method, target, headers, http_version."""
+
+    __slots__ = ("headers", "http_version", "method", "target")
+
+    def __init__(self, method: str, target: str, headers: Headers, http_version: str) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.http_version = http_version
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method} {self.target}>"
+
+
+def _tokens(headers: RawHeaders, name: bytes) -> list[bytes]:
+    """A comma-separated field's members, in lower case."""
+    return [
+        token.strip().lower() for key, value in headers if key == name for token in value.split(b",") if token.strip()
+    ]
+
+
+def _persists(headers: RawHeaders, http_version: bytes) -> bool:
+    # RFC 9112, 9.3: "If the "close" connection option is present ... the connection will not persist";
+    # and with HTTP/1.0 we do not ask for, nor rely on, keep-alive.
+    return http_version >= b"1.1" and b"close" not in _tokens(headers, b"connection")
+
+
+def _both_framings(headers: RawHeaders) -> bool:
+    # RFC 9112, 6.1: "A server MAY reject a request that contains both Content-Length and
+    # Transfer-Encoding" - the mark of request smuggling and response splitting.
+    names = {name for name, _ in headers}
+    return b"transfer-encoding" in names and b"content-length" in names
+
+
+class _Head:
+    """Reads one head through h11 out of a ReceiveBuffer."""
+
+    def __init__(self, role: Any, limits: Limits) -> None:
+        self.h11 = h11.Connection(role, max_incomplete_event_size=limits.head_bytes)
+        self._limits = limits
+
+    def next_event(self, buffer: ReceiveBuffer) -> Any:
+        """The next event, or None. Raises RemoteProtocolError."""
+        if len(buffer):
+            # h11 keeps what it was given, so the buffer lets go of all of it; what was
+            # too much comes back by trailing_data.
+            self.h11.receive_data(bytes(memoryview(buffer.data)[buffer.start : buffer.end]))
+            buffer.start = buffer.end
+        try:
+            event = self.h11.next_event()
+        except h11.RemoteProtocolError as error:
+            if error.error_status_hint == 431:
+                raise LimitExceededError(
+                    f"a head is longer than {self._limits.head_bytes} bytes (Limits.head_bytes)",
+                    limit="head_bytes",
+                    allowed=self._limits.head_bytes,
+                ) from None
+            raise RemoteProtocolError(f"the peer broke HTTP: {error}") from None
+        if event is h11.NEED_DATA or event is h11.PAUSED:
+            return None
+        return event
+
+    def give_back(self, buffer: ReceiveBuffer) -> None:
+        """Leave to the body what came behind the head."""
+        behind = len(self.h11.trailing_data[0])
+        # A head ends in the piece that was fed last, and that piece still stands where it stood.
+        buffer.start = buffer.end - behind
+
+
+_SWITCHED: Final = 101
+
+
+class ClientConnection:
+    """The client's half of one connection, through any number of requests, one after another.
+
+    send_request -> receive_head until it answers -> read body -> next_cycle, or close.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.buffer = ReceiveBuffer(limits.receive_buffer)
+        self._limits = limits
+        self._head: _Head | None = None
+        self._method = b""
+        self._persists = True
+        self.body: BodyReader | None = None
+        self.cycles = 0
+
+    def send_request(self, method: str, target: str, headers: RawHeaders, body: bytes = b"") -> bytes:
+        """The bytes of a whole request. headers hold the body's content-length.
+
+        Raises LocalProtocolError, before a byte of it exists, where a part of the
+        head must not be sent: a line end in a value, say.
+        """
+        self._head = _Head(h11.CLIENT, self._limits)
+        self.body = None
+        self.cycles += 1
+        try:
+            self._method = method.encode("ascii")
+            request = h11.Request(method=self._method, target=target.encode("ascii"), headers=headers)
+            return (self._head.h11.send(request) or b"") + body
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            raise LocalProtocolError(_what_is_wrong(method, target, headers)) from None
+
+    def receive_head(self) -> ResponseHead | None:
+        """The response's head, once it is whole; interim (1xx) responses are passed over.
+
+        Raises RemoteProtocolError.
+        """
+        assert self._head is not None, "send_request comes first"
+        while True:
+            event = self._head.next_event(self.buffer)
+            if event is None:
+                return None
+            if isinstance(event, h11.InformationalResponse):
+                if event.status_code == _SWITCHED:
+                    raise RemoteProtocolError("the server switched protocols (101), which was not asked for")
+                continue
+            if not isinstance(event, h11.Response):
+                raise RemoteProtocolError("the server closed the connection without an answer")
+            return self._take(event)
+
+    def _take(self, event: h11.Response) -> ResponseHead:
+        assert self._head is not None
+        raw: RawHeaders = list(event.headers)
+        self.body = self._body_reader(event.status_code, raw)
+        self._persists = _persists(raw, event.http_version)
+        self._head.give_back(self.buffer)
+        self._head = None
+        return ResponseHead(
+            event.status_code, event.reason.decode("latin-1"), Headers(raw), event.http_version.decode("ascii")
+        )
+
+    def _body_reader(self, status: int, headers: RawHeaders) -> BodyReader:
+        """RFC 9112, section 6.3, in its order. h11 has judged the fields' own syntax already."""
+        # 1. "any response with a 1xx, 204, or 304 status code is always terminated by the first empty line"
+        if self._method == b"HEAD" or status in (204, 304):
+            return LengthReader(0)
+        if _both_framings(headers):
+            raise RemoteProtocolError("the response has both Content-Length and Transfer-Encoding")
+        # 4. "If a Transfer-Encoding header field is present and the chunked transfer coding is the final encoding"
+        if _tokens(headers, b"transfer-encoding"):
+            return ChunkedReader(self._limits)
+        # 6. "If a valid Content-Length header field is present ..., its decimal value defines the expected length"
+        lengths = _tokens(headers, b"content-length")
+        if lengths:
+            return LengthReader(int(lengths[0]))
+        # 8. "the message body length is determined by the number of octets received prior to the server closing"
+        return CloseReader()
+
+    def receive_eof(self) -> None:
+        """The peer closed: nothing more will come, and the connection will not be used again."""
+        self._persists = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the response has been read to its end."""
+        return self.body is not None and self.body.complete
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may be sent: the response is finished, the server keeps the
+        connection, and nothing stands behind the response."""
+        return self.finished and self._persists and not len(self.buffer)
+
+    @property
+    def persists(self) -> bool:
+        """Whether the connection could be reused once the response is finished."""
+        return self._persists
+
+    def drain(self) -> None:
+        """Pass over what the buffer holds of the body. Raises RemoteProtocolError."""
+        if self.body is not None and not self.body.complete:
+            spans: list[Span] = []
+            self.body.read(self.buffer, spans)
+
+
+def _what_is_wrong(method: str, target: str, headers: RawHeaders) -> str:
+    """Which part of a refused request head is at fault, without its value: that may be a key."""
+    sound: RawHeaders = [(b"host", b"localhost")]
+    for name, value in headers:
+        try:
+            h11.Request(method="GET", target="/", headers=[(name, value)] if name.lower() == b"host" else [*sound, (name, value)])
+        except h11.LocalProtocolError:
+            shown = name.decode("latin-1")
+            return f"the header {shown!r} must not be sent: its name or value has characters that HTTP forbids, such as a line end"
+    try:
+        h11.Request(method=method, target="/", headers=sound)
+    except (h11.LocalProtocolError, UnicodeEncodeError):
+        return f"not an HTTP method: {method!r}"
+    return f"not a request target, it has characters that must be percent-encoded: {target!r}"
+
+
+class ServerConnection:
+    """The server's half of one connection, through any number of requests, one after another.
+
+    receive_head until it answers -> read body -> send_response, then send_data and
+    send_end where it had no body of its own -> receive_head again while `reusable`.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.buffer = ReceiveBuffer(limits.receive_buffer)
+        self._limits = limits
+        self._head: _Head | None = None
+        self._persists = True
+        self._chunked = False
+        self._responded = False
+        self.body: BodyReader | None = None
+
+    def receive_head(self) -> RequestHead | None:
+        """The next request's head, once it is whole.
+
+        Raises RemoteProtocolError: answer with 400 (431 for a LimitExceededError)
+        by `send_response`, and close.
+        """
+        if self._head is None or self._responded:
+            self._head = _Head(h11.SERVER, self._limits)
+            self.body = None
+            self._responded = False
+        try:
+            event = self._head.next_event(self.buffer)
+            if event is None:
+                return None
+            raw: RawHeaders = list(event.headers)
+            if _both_framings(raw):
+                raise RemoteProtocolError("the request has both Content-Length and Transfer-Encoding")
+        except RemoteProtocolError:
+            self._persists = False
+            raise
+        # RFC 9112, section 6.3: for a request, 4. chunked, 6. Content-Length, 7. "the message body length is zero"
+        lengths = _tokens(raw, b"content-length")
+        if _tokens(raw, b"transfer-encoding"):
+            self.body = ChunkedReader(self._limits)
+        else:
+            self.body = LengthReader(int(lengths[0]) if lengths else 0)
+        self._persists = _persists(raw, event.http_version)
+        self._head.give_back(self.buffer)
+        return RequestHead(
+            event.method.decode("ascii"), event.target.decode("ascii"), Headers(raw), event.http_version.decode("ascii")
+        )
+
+    def send_continue(self) -> bytes:
+        """The interim 100 response, where the client waits for it before it sends its body; else b""."""
+        assert self._head is not None, "receive_head comes first"
+        machine = self._head.h11
+        if not machine.they_are_waiting_for_100_continue or self.body is None or self.body.complete:
+            return b""
+        return machine.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")) or b""
+
+    def send_response(self, status: int, headers: RawHeaders, body: bytes | None = None, *, reason: str = "") -> bytes:
+        """A response's head, with its whole body where that is given; else the body follows by `send_data`.
+
+        Raises LocalProtocolError for a header that must not be sent.
+        """
+        machine = self._head.h11 if self._head is not None else h11.Connection(h11.SERVER)
+        if machine.their_state is h11.ERROR or self.body is None or not self.body.complete:
+            self._persists = False  # what stands unread would be taken for the next request
+        fields = list(headers)
+        if body is not None:
+            fields.append((b"content-length", b"%d" % len(body)))
+        if not self._persists:
+            fields.append((b"connection", b"close"))
+        try:
+            response = h11.Response(status_code=status, headers=fields, reason=reason.encode("ascii"))
+            head = machine.send(response) or b""
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            raise LocalProtocolError("a response header has characters that HTTP forbids, such as a line end") from None
+        self._responded = True
+        if body is not None:
+            return head + body
+        self._chunked = b"transfer-encoding: chunked" in head.lower()
+        if not self._chunked:
+            self._persists = False  # the end of the connection is the end of the body
+        return head
+
+    def send_data(self, data: bytes) -> bytes:
+        """A piece of the response's body, framed as the head promised."""
+        return chunk(data) if self._chunked and data else data
+
+    def send_end(self) -> bytes:
+        """The end of the response's body."""
+        return last_chunk() if self._chunked else b""
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow on this connection."""
+        return self._persists
