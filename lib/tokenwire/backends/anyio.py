@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import anyio
 import anyio.abc
@@ -19,6 +19,8 @@ from anyio.streams.tls import TLSStream
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
+
+T = TypeVar("T")
 
 __all__ = ["AnyioBackend", "AnyioTransport", "backend"]
 
@@ -109,6 +111,9 @@ class AnyioBackend:
     """anyio on whichever loop runs."""
 
     name = "anyio"
+
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return anyio.run(function)
 
     def now(self) -> float:
         return anyio.current_time()

@@ -18,11 +18,13 @@ import asyncio
 import socket
 import ssl
 import types
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
+
+T = TypeVar("T")
 
 __all__ = ["AsyncioBackend", "AsyncioTransport", "backend"]
 
@@ -278,6 +280,9 @@ class AsyncioBackend:
     """asyncio, and uvloop."""
 
     name = "asyncio"
+
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run(function())
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -14,13 +14,15 @@ Rules for every implementation; the conformance suite holds each to them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
     import ssl
+
+T = TypeVar("T")
 
 __all__ = ["Backend", "Event", "Listener", "Origin", "Transport"]
 
@@ -81,6 +83,9 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run an async function to its end, in a loop of its own: the blocking door into this backend."""
 
     def now(self) -> float:
         """Seconds on a clock that never goes back."""

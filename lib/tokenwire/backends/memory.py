@@ -16,14 +16,17 @@ Nothing here ever suspends, so it serves Client and AsyncClient alike, on any lo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final, NoReturn, TYPE_CHECKING, TypeVar
 
 from tokenwire.backends.base import Listener, Origin, Transport
+from tokenwire.backends.sync import run
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
     import ssl
+
+T = TypeVar("T")
 
 __all__ = ["EOF", "REQUEST", "MemoryBackend", "MemoryTransport"]
 
@@ -134,6 +137,9 @@ class MemoryBackend:
         self.origins: list[Origin] = []
         self.slept: list[float] = []
         self.time = 0.0
+
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return run(function())
 
     def now(self) -> float:
         return self.time

@@ -134,6 +134,9 @@ class SyncBackend:
 
     name = "sync"
 
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return run(function())
+
     def now(self) -> float:
         return time.monotonic()
 

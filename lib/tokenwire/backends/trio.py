@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import trio
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
+
+T = TypeVar("T")
 
 __all__ = ["TrioBackend", "TrioSocketTransport", "TrioStreamTransport", "backend"]
 
@@ -189,6 +191,9 @@ class TrioBackend:
     """trio."""
 
     name = "trio"
+
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return trio.run(function)
 
     def now(self) -> float:
         return trio.current_time()
