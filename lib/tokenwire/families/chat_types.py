@@ -327,6 +327,10 @@ class ChatCompletionMessage(Record, kw_only=True):
 class ParsedChatCompletionMessage(ChatCompletionMessage, Generic[T], kw_only=True):
     """A message with its content read by the response format; None where none was given, or on a refusal."""
 
+    # As in the official SDK: a list of the subclass, which the list above cannot be by the letter.
+    tool_calls: (  # type: ignore[assignment]
+        list[ParsedFunctionToolCall | ChatCompletionMessageCustomToolCall] | None
+    ) = None
     parsed: T | None = None
 
 
