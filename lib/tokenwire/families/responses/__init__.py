@@ -10,13 +10,13 @@ from __future__ import annotations
 from . import events, items, response
 from .accumulate import Accumulator
 from .events import *  # noqa: F403 - __all__ says which
-from .helper import Helper
+from .helper import Helper, prepare
 from .items import *  # noqa: F403
 from .parsed import ParsedResponse, ParsedResponseFunctionToolCall, ParsedResponseOutputText
 from .reading import decode, decode_whole, encode, text
 from .response import *  # noqa: F403
 
-__all__ = ["Accumulator", "Helper", "decode", "decode_whole", "encode", "name", "text"]
+__all__ = ["Accumulator", "Helper", "decode", "decode_whole", "encode", "name", "prepare", "text"]
 __all__ += ["ParsedResponse", "ParsedResponseFunctionToolCall", "ParsedResponseOutputText"]
 __all__ += events.__all__
 __all__ += items.__all__

@@ -173,7 +173,7 @@ class Accumulator:
 
     def _announce(self, item: Any, index: Any, where: tuple[Any, ...]) -> None:
         kind, item_id = getattr(item, "type", None), getattr(item, "id", None)
-        if not isinstance(kind, str):
+        if not _usable(kind):
             return
         known = self._known(item_id, index, kind)
         if known is not None and known.added and _usable(item_id) and item_id != known.item_id:
@@ -188,7 +188,7 @@ class Accumulator:
 
     def _item_done(self, event: ev.ResponseOutputItemDoneEvent) -> None:
         kind, item_id = getattr(event.item, "type", None), getattr(event.item, "id", None)
-        if isinstance(kind, str):
+        if _usable(kind):
             item = self._known(item_id, event.output_index, kind) or self._new(kind)
             item.done = (event, "item")
             self._name(item, item_id, event.output_index)
@@ -299,8 +299,8 @@ class Accumulator:
         self._find(event, "shell_call_output").part("output", event.command_index, "whole").last = event
 
 
-def _usable(item_id: Any) -> bool:
-    return isinstance(item_id, str) and item_id != ""
+def _usable(name: Any) -> bool:
+    return isinstance(name, str) and name != ""
 
 
 # Event: the item's type, the field, the type of the part, the attribute that has its index.

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import ContentFilterFinishReasonError, LengthFinishReasonError
-from ..parsing import is_type, parse, tool_parsers
+from ..parsing import is_type, parse, text_format_param, tool_params, tool_parsers
 from .accumulate import Accumulator
 from .events import (
     ResponseCancelledEvent,
@@ -28,9 +28,26 @@ from .events import (
 from .parsed import Lazy, ParsedResponse, final_answer, parse_response
 from .response import Response
 
-__all__ = ["Helper"]
+__all__ = ["Helper", "prepare"]
 
 _TERMINAL = (ResponseCompletedEvent, ResponseIncompleteEvent, ResponseFailedEvent, ResponseCancelledEvent)
+
+
+def prepare(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as they are sent: text_format as `text.format`, tools as the API describes them.
+
+    Raises TypeError for a text_format beside a text.format, and for a type or a function without a schema.
+    """
+    sent = dict(params)
+    text_format = sent.pop("text_format", None)
+    if text_format is not None:
+        text = dict(sent.get("text") or {})
+        if "format" in text:
+            raise TypeError("text_format= and text={'format': ...} both say what the text must be: give one")
+        sent["text"] = {**text, "format": text_format_param(text_format)}
+    if sent.get("tools") is not None:
+        sent["tools"] = tool_params(sent["tools"], "responses")
+    return sent
 
 
 class Helper:
@@ -40,6 +57,11 @@ class Helper:
         self._format = text_format if is_type(text_format) else None  # a dict is for the API alone
         self._tools = tool_parsers(tools)
         self._state = Accumulator()
+
+    @property
+    def accumulator(self) -> Accumulator:
+        """What `events` adds each event to."""
+        return self._state
 
     def events(self, event: Any) -> list[ResponseStreamEvent]:
         """What one event of the wire gives: itself, and what is known with it."""
