@@ -402,7 +402,9 @@ def test_a_whole_answers_tool_calls_are_typed_whatever_their_type_says() -> None
     assert calls[3] == "junk"
 
 
-@pytest.mark.parametrize("choices", [None, "x", [None], [{"message": None}], [{"message": {"tool_calls": 1}}]])
+@pytest.mark.parametrize(
+    "choices", [None, "x", [None], [{"message": None}], [{"message": {"tool_calls": 1}}]]
+)
 def test_an_odd_whole_answer_is_kept(choices: Any) -> None:
     sent = whole({}, choices=choices)
     found = read_whole(sent)

@@ -10,7 +10,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/streaming
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -307,6 +307,10 @@ class ChatCompletionMessageCustomToolCall(Record, kw_only=True, tag_field="type"
     custom: Custom = msgspec.field(default_factory=Custom)
 
 
+ToolCall: TypeAlias = ChatCompletionMessageFunctionToolCall | ChatCompletionMessageCustomToolCall
+ParsedToolCall: TypeAlias = ParsedFunctionToolCall | ChatCompletionMessageCustomToolCall
+
+
 class ChatCompletionMessage(Record, kw_only=True):
     """The model's message. reasoning_content, reasoning, reasoning_details: as in ChoiceDelta."""
 
@@ -316,9 +320,7 @@ class ChatCompletionMessage(Record, kw_only=True):
     annotations: list[Annotation] | None = None
     audio: ChatCompletionAudio | None = None
     function_call: FunctionCall | None = None
-    tool_calls: (
-        list[ChatCompletionMessageFunctionToolCall | ChatCompletionMessageCustomToolCall] | None
-    ) = None
+    tool_calls: list[ToolCall] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[Any] | None = None
@@ -328,9 +330,7 @@ class ParsedChatCompletionMessage(ChatCompletionMessage, Generic[T], kw_only=Tru
     """A message with its content read by the response format; None where none was given, or on a refusal."""
 
     # As in the official SDK: a list of the subclass, which the list above cannot be by the letter.
-    tool_calls: (  # type: ignore[assignment]
-        list[ParsedFunctionToolCall | ChatCompletionMessageCustomToolCall] | None
-    ) = None
+    tool_calls: list[ParsedToolCall] | None = None  # type: ignore[assignment]
     parsed: T | None = None
 
 
