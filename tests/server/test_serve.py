@@ -58,6 +58,7 @@ def test_routes_on_one_connection(backend: str, prefix: str) -> None:
         _, body = client.answer()
         assert [p["delta"] for p in payloads(body) if p["type"].endswith("text.delta")] == ["Hello", " world"]
         assert payloads(body)[-1]["type"] == "response.completed"
+        assert [p["sequence_number"] for p in payloads(body)] == list(range(len(payloads(body))))
 
         client.ask("GET", f"{prefix}/models")
         head, body = client.answer()

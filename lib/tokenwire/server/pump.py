@@ -101,7 +101,8 @@ class Pump:
         self._session = session
         self._request = request
         self._head = head
-        self._opened = False  # whether the head is among what was sent, or is pending
+        self._first = session.start()
+        self._opened = False  # whether that, and the head, are sent or pending
         self._pending: list[bytes] = []
         self._size = 0
         self._sending = False
@@ -185,11 +186,10 @@ class Pump:
             await self._send_pending()
 
     def _open(self) -> None:
-        """What goes before the first token. The head itself is made as it is sent."""
+        """What goes before the first token's frames. The head itself is made as it is sent."""
         self._opened = True
-        first = self._session.start()
-        self._pending.append(first)
-        self._size += len(first)
+        self._pending.append(self._first)
+        self._size += len(self._first)
 
     async def _finish(self, last: bytes) -> None:
         if not self._request.stream:

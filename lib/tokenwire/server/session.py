@@ -40,7 +40,7 @@ class Session(Protocol):
     """What the two families have in common."""
 
     def start(self) -> bytes:
-        """What goes before the first token. Called once."""
+        """What goes before the first token. Called once, and first."""
 
     def token(self, token: Token) -> bytes:
         """What this token adds to the body.
