@@ -57,8 +57,10 @@ class AsyncioTransport(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        # send() returns when all has gone to the kernel, so anything left over blocks it.
-        self._transport.set_write_buffer_limits(high=0)
+        # send() returns when all has gone to the kernel, so anything left over blocks it. asyncio's TLS pauses
+        # at the mark, where plain sockets pause above it: with 0 it would pause with nothing left over.
+        tls = self._transport.get_extra_info("sslcontext") is not None
+        self._transport.set_write_buffer_limits(high=1 if tls else 0, low=0)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._buffer is None:  # the peer spoke before anybody asked

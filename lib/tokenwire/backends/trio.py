@@ -193,7 +193,14 @@ class TrioBackend:
     name = "trio"
 
     def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return trio.run(function)
+        try:
+            return trio.run(function)
+        except BaseExceptionGroup as group:
+            # Ctrl-C comes up through nurseries, each of which wraps it.
+            interrupts, others = group.split(KeyboardInterrupt)
+            if interrupts is not None and others is None:
+                raise KeyboardInterrupt from None
+            raise
 
     def now(self) -> float:
         return trio.current_time()
