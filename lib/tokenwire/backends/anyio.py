@@ -17,6 +17,7 @@ import anyio.abc
 import anyio.lowlevel
 from anyio.streams.tls import TLSStream
 
+from tokenwire.backends import detect
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -119,8 +120,7 @@ class AnyioBackend:
         return anyio.current_time()
 
     def token(self) -> Any:
-        # The one object that both loops give out for "this very run".
-        return anyio.lowlevel.current_token()
+        return detect().token()  # anyio's own is another object each time
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)

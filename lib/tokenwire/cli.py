@@ -1,0 +1,296 @@
+"""tokenwire chat | respond | serve: the command line.
+
+Exit statuses: 0 done, 1 the API or the way to it failed, 2 usage, 130 Ctrl-C,
+141 the reader of our output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO
+
+from tokenwire._version import __version__
+from tokenwire.backends import named
+from tokenwire.client import AsyncClient, Client
+from tokenwire.errors import APIError, TokenwireError
+
+__all__ = ["main"]
+
+_EPILOG = """\
+endpoint and key: --base-url and --api-key; else MUME_API_KEY (MUME_BASE_URL), else
+OPENAI_API_KEY (OPENAI_BASE_URL). With none of these, a reciting endpoint is started on
+this machine: it is no language model, it answers with public-domain verse.
+"""
+
+_RECITES = """\
+Without HANDLER the endpoint recites: it is no language model, and answers with
+public-domain verse that the prompt's words pick, as model "tokenwire-recite-1".
+HANDLER is module:name, an async function that takes a tokenwire.server.Request and
+yields tokens.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tokenwire", description="LLM tokens, straight off the wire.")
+    parser.add_argument("--version", action="version", version=f"tokenwire {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="chat | respond | serve")
+    for name, what in (("chat", "POST /chat/completions"), ("respond", "POST /responses")):
+        ask = commands.add_parser(
+            name,
+            help=f"print tokens as they come ({what})",
+            epilog=_EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        ask.add_argument("prompt", nargs="?", help="what to ask; without it, lines typed at a prompt, or all of a pipe")
+        ask.add_argument("--model", help="the model to ask for")
+        ask.add_argument("--base-url", help="where the API is, such as http://127.0.0.1:8000/v1")
+        ask.add_argument("--api-key", help="the key (the environment hides it better)")
+        ask.add_argument("--no-stream", action="store_true", help="ask for the whole answer at once")
+        ask.add_argument("--raw", action="store_true", help="print the server-sent events, undecoded")
+        ask.add_argument(
+            "--backend", choices=("sync", "asyncio", "trio", "anyio"), default="sync", help="how to do I/O (sync)"
+        )
+    serve = commands.add_parser(
+        "serve",
+        help="answer both families on a port",
+        description=_RECITES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument("handler", nargs="?", help="module:name; without it, verse is recited")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8000, help="port to listen on (8000); 0 is any free one")
+    serve.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="how to do I/O (asyncio)")
+    serve.add_argument("--tokens-per-second", type=float, metavar="N", help="the reciter's pace (as fast as it goes)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line's way in: its exit status."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.command == "serve":
+            return _serve(arguments, parser)
+        return _ask(arguments, parser)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Nobody reads our output any more. Python would say so again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except TokenwireError as error:
+        sys.stdout.flush()
+        print(f"\ntokenwire: {_explained(error)}", file=sys.stderr)
+        return 1
+
+
+def _explained(error: TokenwireError) -> str:
+    code = f" [{error.code}]" if isinstance(error, APIError) and error.code else ""
+    return f"{error}{code}"
+
+
+# -- chat, respond -------------------------------------------------------------------
+
+
+def _ask(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    if arguments.raw and arguments.no_stream:
+        parser.error("--raw shows a stream: it does not go with --no-stream")
+    options = _endpoint(arguments, parser)
+    for conversation in _turns(arguments.prompt, sys.stdin):
+        if arguments.backend == "sync":
+            with Client(**options) as client:
+                said = _talk(client, arguments, conversation)
+        else:
+            said = named(arguments.backend).run(_Talk(options, arguments, conversation))
+        conversation.append({"role": "assistant", "content": said})
+    return 0
+
+
+def _endpoint(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """What makes a client; with nothing configured, the reciting endpoint is started."""
+    environment = [name for name in ("MUME_API_KEY", "OPENAI_API_KEY") if os.environ.get(name)]
+    if arguments.base_url is None and arguments.api_key is None and not environment:
+        url = _recite_here("trio" if arguments.backend == "trio" else "asyncio")
+        print(f"tokenwire: no endpoint is configured, so verse is recited at {url} (see --help)", file=sys.stderr)
+        arguments.model = arguments.model or "tokenwire-recite-1"
+        return {"api_key": "none", "base_url": url}
+    if arguments.model is None:
+        parser.error("--model is needed with an endpoint that is configured")
+    api_key = arguments.api_key
+    if api_key is None and not environment:
+        api_key = ""  # a server of one's own often wants none
+    return {"api_key": api_key, "base_url": arguments.base_url}
+
+
+def _recite_here(backend: str) -> str:
+    """Start the reciting endpoint on a loopback port, in a thread that ends with the process: its URL."""
+    from tokenwire.server import recite, serve
+
+    listening = threading.Event()
+    urls: list[str] = []
+
+    def started(serving: Any) -> None:
+        urls.append(serving.url)
+        listening.set()
+
+    def run() -> None:
+        try:
+            named(backend).run(lambda: serve(recite, port=0, backend=backend, started=started))
+        finally:
+            listening.set()
+
+    threading.Thread(target=run, name="reciter", daemon=True).start()
+    listening.wait()
+    if not urls:
+        raise TokenwireError("the reciting endpoint could not be started")
+    return urls[0]
+
+
+def _turns(prompt: str | None, source: TextIO) -> Iterator[list[dict[str, str]]]:
+    """The conversation, each time something was said: once for an argument or a pipe, else line by line."""
+    if prompt is not None:
+        yield [{"role": "user", "content": prompt}]
+    elif not source.isatty():
+        yield [{"role": "user", "content": source.read().strip()}]
+    else:
+        conversation: list[dict[str, str]] = []
+        while True:
+            print("> ", end="", file=sys.stderr, flush=True)
+            line = source.readline()
+            if not line:
+                print(file=sys.stderr)
+                return
+            if line.strip():
+                conversation.append({"role": "user", "content": line.strip()})
+                yield conversation
+
+
+def _parameters(arguments: argparse.Namespace, conversation: list[dict[str, str]]) -> dict[str, Any]:
+    key = "messages" if arguments.command == "chat" else "input"
+    return {"model": arguments.model, key: conversation, "stream": not arguments.no_stream}
+
+
+def _write(text: str) -> str:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return text
+
+
+def _end_line(said: str) -> None:
+    if not said.endswith("\n"):
+        _write("\n")
+
+
+def _write_event(event: Any) -> None:
+    name = f"event: {event.event}\n" if event.event else ""
+    data = bytes(event.data).decode("utf-8", "replace").replace("\n", "\ndata: ")
+    _write(f"{name}data: {data}\n\n")
+
+
+def _whole_text(arguments: argparse.Namespace, answer: Any) -> str:
+    if arguments.command == "respond":
+        return str(answer.output_text)
+    return answer.choices[0].message.content or "" if answer.choices else ""
+
+
+def _resource(client: Any, arguments: argparse.Namespace) -> Callable[..., Any]:
+    create: Callable[..., Any] = (
+        client.chat.completions.create if arguments.command == "chat" else client.responses.create
+    )
+    return create
+
+
+def _talk(client: Client, arguments: argparse.Namespace, conversation: list[dict[str, str]]) -> str:
+    """Ask, and print what comes as it comes: the whole text."""
+    answer = _resource(client, arguments)(**_parameters(arguments, conversation))
+    if arguments.no_stream:
+        said = _write(_whole_text(arguments, answer))
+    elif arguments.raw:
+        with answer:
+            for event in answer.raw():
+                _write_event(event)
+        return ""
+    else:
+        with answer:
+            said = "".join([_write(text) for text in answer.text()])
+    _end_line(said)
+    return said
+
+
+class _Talk:
+    """`_talk`, for the async backends: called with nothing, it gives the coroutine to run."""
+
+    def __init__(self, options: dict[str, Any], arguments: argparse.Namespace, conversation: list[Any]) -> None:
+        self._options = options
+        self._arguments = arguments
+        self._conversation = conversation
+
+    async def __call__(self) -> str:
+        arguments = self._arguments
+        async with AsyncClient(**self._options, backend=arguments.backend) as client:
+            answer = await _resource(client, arguments)(**_parameters(arguments, self._conversation))
+            if arguments.no_stream:
+                said = _write(_whole_text(arguments, answer))
+            elif arguments.raw:
+                async with answer:
+                    async for event in answer.raw():
+                        _write_event(event)
+                return ""
+            else:
+                async with answer:
+                    said = "".join([_write(text) async for text in answer.text()])
+            _end_line(said)
+            return said
+
+
+# -- serve ---------------------------------------------------------------------------
+
+
+def _serve(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from tokenwire.server import Reciter, serve
+
+    if arguments.handler is None:
+        try:
+            handler: Any = Reciter(tokens_per_second=arguments.tokens_per_second)
+        except ValueError as error:
+            parser.error(str(error))
+    elif arguments.tokens_per_second is not None:
+        parser.error("--tokens-per-second paces the reciter: it does not go with a handler of yours")
+    else:
+        handler = _load(arguments.handler, parser)
+
+    def started(serving: Any) -> None:
+        print(f"tokenwire: serving at {serving.url}", file=sys.stderr, flush=True)
+
+    async def listen() -> None:
+        await serve(
+            handler, host=arguments.host, port=arguments.port, backend=arguments.backend, started=started
+        )
+
+    try:
+        named(arguments.backend).run(listen)
+    except OSError as error:
+        where = f"{arguments.host}:{arguments.port}"
+        print(f"tokenwire: cannot listen on {where}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _load(where: str, parser: argparse.ArgumentParser) -> Any:
+    """The handler that module:name names."""
+    module, _, name = where.partition(":")
+    if not module or not name:
+        parser.error(f"a handler is named module:name, not {where!r}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        parser.error(f"no handler {where!r}: {error}")
+    return found

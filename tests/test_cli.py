@@ -1,0 +1,242 @@
+"""The command line, as a process: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from support.endpoint import reciting
+
+BACKENDS = ["sync", "asyncio", "trio", "anyio"]
+ASKING = ["chat", "respond"]
+COMMAND = [sys.executable, "-X", "dev", "-W", "error", "-m", "tokenwire"]
+# Nothing of this machine's own settings: no key, no URL.
+BARE = {
+    name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "MUME_", "COVERAGE_"))
+} | {"PYTHONUNBUFFERED": "1"}
+
+
+def tokenwire(*arguments: str, typed: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=BARE | environment,
+        **({"stdin": subprocess.DEVNULL} if typed is None else {"input": typed}),
+    )
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with reciting() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def poem(url: str) -> str:
+    """What is recited for "the moon", by the official client."""
+    import openai
+
+    with openai.OpenAI(api_key="k", base_url=url) as client:
+        answer = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "the moon"}])
+    text = answer.choices[0].message.content
+    assert text
+    assert "moon" in text.lower()
+    return text
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("command", ASKING)
+def test_a_pipe_gets_plain_text(command: str, backend: str, url: str, poem: str) -> None:
+    done = tokenwire(
+        command, "the moon", "--base-url", url, "--api-key", "k", "--model", "m", "--backend", backend
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, poem, "")
+
+
+@pytest.mark.parametrize("backend", ["sync", "trio"])
+@pytest.mark.parametrize("command", ASKING)
+def test_with_no_endpoint_configured_it_recites_and_says_so(command: str, backend: str, poem: str) -> None:
+    done = tokenwire(command, "the moon", "--backend", backend)
+    assert (done.returncode, done.stdout) == (0, poem)
+    assert "no endpoint is configured" in done.stderr
+    assert "http://127.0.0.1:" in done.stderr
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("command", ASKING)
+def test_whole_answers(command: str, backend: str, url: str, poem: str) -> None:
+    done = tokenwire(
+        *(command, "the moon", "--no-stream", "--backend", backend, "--model", "m"),
+        OPENAI_API_KEY="k",
+        OPENAI_BASE_URL=url,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, poem, "")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_raw_chat(backend: str, url: str, poem: str) -> None:
+    done = tokenwire("chat", "the moon", "--raw", "--base-url", url, "--model", "m", "--backend", backend)
+    assert done.returncode == 0, done.stderr
+    events = done.stdout.split("\n\n")
+    assert events[-2:] == ["data: [DONE]", ""]
+    chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == poem
+
+
+def test_raw_responses(url: str) -> None:
+    done = tokenwire("respond", "the moon", "--raw", "--base-url", url, "--model", "m")
+    assert done.returncode == 0, done.stderr
+    names = [line.removeprefix("event: ") for line in done.stdout.splitlines() if line.startswith("event: ")]
+    assert (names[0], names[-1]) == ("response.created", "response.completed")
+
+
+def test_a_prompt_from_a_pipe(url: str, poem: str) -> None:
+    done = tokenwire("chat", "--base-url", url, "--model", "m", typed="the moon\n")
+    assert (done.returncode, done.stdout) == (0, poem)
+
+
+def test_lines_typed_at_a_prompt(url: str, poem: str) -> None:
+    """A terminal: each line is asked with all that was said before; the end of input ends it."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "chat", "--base-url", url, "--model", "m"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=BARE,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, b"the moon\n\n\x04")
+        said, prompts = process.communicate(timeout=120)
+        os.close(ours)
+    assert process.returncode == 0
+    assert said == poem
+    assert prompts == "> > > \n"
+
+
+@pytest.mark.parametrize("command", ASKING)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ctrl_c_ends_cleanly(backend: str, command: str) -> None:
+    with reciting("--tokens-per-second", "50") as url:
+        process = subprocess.Popen(
+            [*COMMAND, command, "the moon", "--base-url", url, "--model", "m", "--backend", backend],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=BARE,
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.read(1)  # a first token has come
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=120) == 130
+            assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_serve_ends_cleanly_on_ctrl_c(backend: str) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0", "--backend", backend], stderr=subprocess.PIPE, text=True, env=BARE
+    )
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("tokenwire: serving at http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130
+        assert process.stderr.read() == ""
+
+
+def test_a_reader_that_goes_away(url: str) -> None:
+    with reciting("--tokens-per-second", "200") as url:
+        process = subprocess.Popen(
+            [*COMMAND, "chat", "the moon", "--base-url", url, "--model", "m"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=BARE,
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.read(1)
+            process.stdout.close()
+            assert process.wait(timeout=120) == 141
+            assert process.stderr.read() == b""
+
+
+def test_the_servers_words_for_an_error(url: str) -> None:
+    done = tokenwire("chat", "the moon", "--base-url", url + "/nowhere", "--model", "m")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Error code: 404" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nobody_listens(backend: str) -> None:
+    with socket.socket() as taken:  # bound, and not listening: connecting is refused
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        done = tokenwire("chat", "x", "--base-url", url, "--model", "m", "--backend", backend)
+    assert done.returncode == 1
+    assert "Cannot connect to 127.0.0.1:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["chat", "x", "--base-url", "http://127.0.0.1:1/v1"], "--model is needed"),
+        (["chat", "x", "--raw", "--no-stream"], "does not go with --no-stream"),
+        (["serve", "nonsense"], "module:name"),
+        (["serve", "json:nothing"], "no handler"),
+        (["serve", "json:dumps", "--tokens-per-second", "3"], "does not go with a handler"),
+        (["serve", "--tokens-per-second", "0"], "must be positive"),
+        (["sing"], "invalid choice"),
+    ],
+)
+def test_usage(arguments: list[str], word: str) -> None:
+    done = tokenwire(*arguments)
+    assert done.returncode == 2
+    assert word in done.stderr
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = tokenwire("serve", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "cannot listen" in done.stderr
+
+
+def test_a_handler_of_ones_own(tmp_path: object) -> None:
+    path = os.fspath(tmp_path)  # type: ignore[call-overload] # pytest's is a path
+    with open(os.path.join(path, "mine.py"), "w") as file:
+        file.write("async def handler(request):\n    yield 'said: '\n    yield request.messages[-1].text\n")
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "mine:handler", "--port", "0"], stderr=subprocess.PIPE, text=True, env=BARE, cwd=path
+    )
+    with process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[-1]
+        done = tokenwire("chat", "hello", "--base-url", url, "--model", "m")
+        process.send_signal(signal.SIGINT)
+    assert (done.returncode, done.stdout) == (0, "said: hello\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["chat", "--help"], ["serve", "--help"]])
+def test_help_is_honest_about_reciting(arguments: list[str]) -> None:
+    done = tokenwire(*arguments)
+    assert done.returncode == 0
+    if len(arguments) == 2:
+        assert "it is no language model" in done.stdout
