@@ -149,9 +149,7 @@ def reasoning_item(index: int) -> tuple[Found, list[Found]]:
     return item, item_events(index, item, {"summary": [], "content": []}, events)
 
 
-def streamed_text_item(
-    index: int, kind: str, field: str, stem: str, **more: Any
-) -> tuple[Found, list[Found]]:
+def streamed_text_item(index: int, kind: str, field: str, stem: str, **more: Any) -> tuple[Found, list[Found]]:
     item = {"type": kind, "id": f"{kind}_1", field: '{"a": 1}', "status": "completed", **more}
     events = [
         {"type": f"response.{stem}.delta", "delta": '{"a"'},
@@ -162,15 +160,11 @@ def streamed_text_item(
 
 
 def function_item(index: int) -> tuple[Found, list[Found]]:
-    return streamed_text_item(
-        index, "function_call", "arguments", "function_call_arguments", call_id="c1", name="f"
-    )
+    return streamed_text_item(index, "function_call", "arguments", "function_call_arguments", call_id="c1", name="f")
 
 
 def custom_item(index: int) -> tuple[Found, list[Found]]:
-    return streamed_text_item(
-        index, "custom_tool_call", "input", "custom_tool_call_input", call_id="c2", name="g"
-    )
+    return streamed_text_item(index, "custom_tool_call", "input", "custom_tool_call_input", call_id="c2", name="g")
 
 
 def mcp_item(index: int) -> tuple[Found, list[Found]]:
@@ -203,9 +197,7 @@ def shell_item(index: int) -> tuple[Found, list[Found]]:
             {"type": "response.shell_call_command.delta", **at, "delta": rest},
             {"type": "response.shell_call_command.done", **at, "command": start + rest},
         ]
-    return item, item_events(
-        index, item, {"status": "in_progress", "action": {**action, "commands": []}}, events
-    )
+    return item, item_events(index, item, {"status": "in_progress", "action": {**action, "commands": []}}, events)
 
 
 def shell_output_item(index: int) -> tuple[Found, list[Found]]:
@@ -227,9 +219,7 @@ def shell_output_item(index: int) -> tuple[Found, list[Found]]:
     return item, item_events(index, item, {"status": "in_progress", "output": []}, events)
 
 
-def stepped_item(
-    index: int, kind: str, stem: str, steps: list[str], **more: Any
-) -> tuple[Found, list[Found]]:
+def stepped_item(index: int, kind: str, stem: str, steps: list[str], **more: Any) -> tuple[Found, list[Found]]:
     item = {"type": kind, "id": f"{kind}_1", "status": steps[-1], **more}
     events = [{"type": f"response.{stem}.{step}"} for step in steps]
     return item, item_events(index, item, {"status": "in_progress"}, events)
@@ -790,9 +780,7 @@ shapes = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(
-                ["type", "id", "content", "text", "output", "refusal", "action", "summary", "status"]
-            ),
+            st.sampled_from(["type", "id", "content", "text", "output", "refusal", "action", "summary", "status"]),
             inner,
             max_size=4,
         )
@@ -905,9 +893,7 @@ def test_the_cost_is_linear(delta: Found) -> None:
         own = {"item_id": "m"} if "item_id" not in delta else {}
         events = [
             responses.decode(
-                json.dumps(
-                    {**delta, **{key: f"{value}{n}" for key, value in own.items()}, "delta": "moon "}
-                ).encode()
+                json.dumps({**delta, **{key: f"{value}{n}" for key, value in own.items()}, "delta": "moon "}).encode()
             )
             for n in range(count)
         ]

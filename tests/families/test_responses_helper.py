@@ -91,9 +91,7 @@ def call_events(name: str, arguments: str, index: int = 1) -> tuple[Found, list[
     ]
 
 
-def stream(
-    *made: tuple[Found, list[Found]], end: str = "completed", output: bool = True, **more: Any
-) -> list[Found]:
+def stream(*made: tuple[Found, list[Found]], end: str = "completed", output: bool = True, **more: Any) -> list[Found]:
     items = [item for item, _ in made]
     last = response(end, items if output else None, **more)
     found = [
@@ -279,6 +277,8 @@ def test_a_snapshot_on_the_way() -> None:
     helper = responses.Helper()
     fed(helper, stream(text_events("The moon"))[:5])
     assert helper.snapshot().output_text == "The mo"
+    assert helper.accumulator.snapshot() == helper.snapshot()
+    assert not helper.accumulator.complete
     assert helper.final().output_text == "The mo"
     assert helper.final().status == "in_progress"
 
@@ -358,9 +358,7 @@ def test_a_refusal_is_not_read() -> None:
     assert helper.final().output_parsed is None
 
 
-@pytest.mark.parametrize(
-    ("form", "error"), [(Moon, msgspec.ValidationError), (PydanticMoon, pydantic.ValidationError)]
-)
+@pytest.mark.parametrize(("form", "error"), [(Moon, msgspec.ValidationError), (PydanticMoon, pydantic.ValidationError)])
 def test_an_answer_that_does_not_fit(form: Any, error: type[Exception]) -> None:
     """Every event is delivered; who asks for the object is told."""
     helper = responses.Helper(text_format=form)
@@ -408,6 +406,7 @@ def test_a_response_that_failed_is_returned() -> None:
         [{"type": "message", "content": [{"type": "output_text", "text": 5}]}],
         [{"type": "function_call", "name": "f", "arguments": 5}],
         [{"type": "function_call", "name": None, "arguments": "{}"}],
+        [{"type": "function_call", "name": ["f"], "arguments": "{}"}],
     ],
 )
 def test_a_final_response_of_odd_shape(output: Any) -> None:
@@ -511,9 +510,7 @@ def calls(work: Callable[[], object]) -> int:
 @pytest.mark.parametrize("form", [None, Moon])
 def test_the_cost_is_linear(kind: str, form: Any) -> None:
     def cost(count: int) -> tuple[int, int]:
-        payload = (
-            f'{{"type":"response.{kind}.delta","item_id":"m","output_index":0,"delta":"moon "}}'.encode()
-        )
+        payload = f'{{"type":"response.{kind}.delta","item_id":"m","output_index":0,"delta":"moon "}}'.encode()
         events = [responses.decode(payload) for _ in range(count)]
         helper = responses.Helper(text_format=form)
         tracemalloc.start()

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -47,7 +47,11 @@ _KINDS = {cls.__struct_config__.tag for cls in typing.get_args(ResponseOutputIte
 
 
 class Accumulator:
-    """Adds up the events of one Responses stream, from wherever it starts."""
+    """Adds up the events of one Responses stream, from wherever it starts.
+
+    terminal: a terminal event was seen, so iteration is over, whatever the connection still brings.
+    complete: the family's verdict at the end of the body; here it is the same.
+    """
 
     def __init__(self) -> None:
         self._items: list[Item] = []
@@ -55,7 +59,9 @@ class Accumulator:
         self._by_index: dict[tuple[int, str | None], Item] = {}
         self._latest: dict[str, Item] = {}
         self._lifecycle: Any = None
-        self._terminal = False
+        # Plain attributes: they are looked at after each read.
+        self.terminal = False
+        self.complete = False
         # Where the last text delta went: most often, the next one goes there too.
         self._item_id: Any = _NOWHERE
         self._output_index: Any = None
@@ -64,16 +70,6 @@ class Accumulator:
         self._write: Callable[[str], object] = self._grown.write
         # The same for each other kind of delta: item_id, output_index, index, and the text that grew.
         self._last: dict[type, tuple[Any, Any, Any, GrowingText]] = {}
-
-    @property
-    def complete(self) -> bool:
-        """A terminal event was seen."""
-        return self._terminal
-
-    @property
-    def terminal(self) -> bool:
-        """A terminal event was seen: iteration is over, whatever the connection still brings."""
-        return self._terminal
 
     def add(self, event: Any) -> None:
         """Note one event. Takes any event of any shape."""
@@ -95,7 +91,7 @@ class Accumulator:
     @property
     def completed(self) -> bool:
         """The stream ended with response.completed."""
-        return self._terminal and isinstance(self._lifecycle, ev.ResponseCompletedEvent)
+        return self.terminal and isinstance(self._lifecycle, ev.ResponseCompletedEvent)
 
     def grown_by(self, event: Any) -> GrowingText:
         """The text that the latest delta added to; event: that delta, not one of text."""
@@ -112,7 +108,7 @@ class Accumulator:
         if not isinstance(found, dict):
             found = {}
         output = found.get("output")
-        if self._terminal and isinstance(output, list) and output:
+        if self.terminal and isinstance(output, list) and output:
             found["output"] = complete(output, self._in_order())
         else:
             found["output"] = [build(item) for item in self._in_order()]
@@ -205,7 +201,7 @@ class Accumulator:
                 self._announce(item, index, (item,))
 
     def _ended(self, event: Any) -> None:
-        self._terminal = True
+        self.terminal = self.complete = True
         if isinstance(event.response, Response) or self._lifecycle is None:
             self._lifecycle = event
 
@@ -299,7 +295,7 @@ class Accumulator:
         self._find(event, "shell_call_output").part("output", event.command_index, "whole").last = event
 
 
-def _usable(name: Any) -> bool:
+def _usable(name: Any) -> TypeGuard[str]:
     return isinstance(name, str) and name != ""
 
 

@@ -95,6 +95,7 @@ __all__ = [
     "UnknownEvent",
 ]
 
+
 class StreamEvent(Event, kw_only=True, tag_field="type"):
     """What all events have. sequence_number: the event's place in the stream."""
 
@@ -197,9 +198,7 @@ class ResponseCodeInterpreterCallCompletedEvent(
 ):
     """The code interpreter has finished."""
 
-    type: ClassVar[Literal["response.code_interpreter_call.completed"]] = (
-        "response.code_interpreter_call.completed"
-    )
+    type: ClassVar[Literal["response.code_interpreter_call.completed"]] = "response.code_interpreter_call.completed"
 
 
 class ResponseCodeInterpreterCallInProgressEvent(
@@ -207,9 +206,7 @@ class ResponseCodeInterpreterCallInProgressEvent(
 ):
     """A call of the code interpreter has begun."""
 
-    type: ClassVar[Literal["response.code_interpreter_call.in_progress"]] = (
-        "response.code_interpreter_call.in_progress"
-    )
+    type: ClassVar[Literal["response.code_interpreter_call.in_progress"]] = "response.code_interpreter_call.in_progress"
 
 
 class ResponseCodeInterpreterCallInterpretingEvent(
@@ -227,9 +224,7 @@ class ResponseCodeInterpreterCallCodeDeltaEvent(
 ):
     """A piece of the code that the interpreter will run."""
 
-    type: ClassVar[Literal["response.code_interpreter_call_code.delta"]] = (
-        "response.code_interpreter_call_code.delta"
-    )
+    type: ClassVar[Literal["response.code_interpreter_call_code.delta"]] = "response.code_interpreter_call_code.delta"
 
 
 class ResponseCodeInterpreterCallCodeDoneEvent(
@@ -237,9 +232,7 @@ class ResponseCodeInterpreterCallCodeDoneEvent(
 ):
     """The interpreter's code, whole."""
 
-    type: ClassVar[Literal["response.code_interpreter_call_code.done"]] = (
-        "response.code_interpreter_call_code.done"
-    )
+    type: ClassVar[Literal["response.code_interpreter_call_code.done"]] = "response.code_interpreter_call_code.done"
     code: str = ""
 
 
@@ -277,17 +270,13 @@ class ResponseCreatedEvent(_ResponseEvent, kw_only=True, tag="response.created")
     type: ClassVar[Literal["response.created"]] = "response.created"
 
 
-class ResponseCustomToolCallInputDeltaEvent(
-    _ItemDelta, kw_only=True, tag="response.custom_tool_call_input.delta"
-):
+class ResponseCustomToolCallInputDeltaEvent(_ItemDelta, kw_only=True, tag="response.custom_tool_call_input.delta"):
     """A piece of a custom tool's input."""
 
     type: ClassVar[Literal["response.custom_tool_call_input.delta"]] = "response.custom_tool_call_input.delta"
 
 
-class ResponseCustomToolCallInputDoneEvent(
-    _ItemEvent, kw_only=True, tag="response.custom_tool_call_input.done"
-):
+class ResponseCustomToolCallInputDoneEvent(_ItemEvent, kw_only=True, tag="response.custom_tool_call_input.done"):
     """A custom tool's input, whole."""
 
     type: ClassVar[Literal["response.custom_tool_call_input.done"]] = "response.custom_tool_call_input.done"
@@ -300,77 +289,53 @@ class ResponseFailedEvent(_ResponseEvent, kw_only=True, tag="response.failed"):
     type: ClassVar[Literal["response.failed"]] = "response.failed"
 
 
-class ResponseFileSearchCallCompletedEvent(
-    _ItemEvent, kw_only=True, tag="response.file_search_call.completed"
-):
+class ResponseFileSearchCallCompletedEvent(_ItemEvent, kw_only=True, tag="response.file_search_call.completed"):
     """The file search has finished."""
 
     type: ClassVar[Literal["response.file_search_call.completed"]] = "response.file_search_call.completed"
 
 
-class ResponseFileSearchCallInProgressEvent(
-    _ItemEvent, kw_only=True, tag="response.file_search_call.in_progress"
-):
+class ResponseFileSearchCallInProgressEvent(_ItemEvent, kw_only=True, tag="response.file_search_call.in_progress"):
     """A file search has begun."""
 
     type: ClassVar[Literal["response.file_search_call.in_progress"]] = "response.file_search_call.in_progress"
 
 
-class ResponseFileSearchCallSearchingEvent(
-    _ItemEvent, kw_only=True, tag="response.file_search_call.searching"
-):
+class ResponseFileSearchCallSearchingEvent(_ItemEvent, kw_only=True, tag="response.file_search_call.searching"):
     """The file search is searching."""
 
     type: ClassVar[Literal["response.file_search_call.searching"]] = "response.file_search_call.searching"
 
 
-class ResponseFunctionCallArgumentsDeltaEvent(
-    _Growing, kw_only=True, tag="response.function_call_arguments.delta"
-):
+class ResponseFunctionCallArgumentsDeltaEvent(_Growing, kw_only=True, tag="response.function_call_arguments.delta"):
     """A piece of the JSON of a function call's arguments."""
 
-    type: ClassVar[Literal["response.function_call_arguments.delta"]] = (
-        "response.function_call_arguments.delta"
-    )
+    type: ClassVar[Literal["response.function_call_arguments.delta"]] = "response.function_call_arguments.delta"
 
 
-class ResponseFunctionCallArgumentsDoneEvent(
-    _ItemEvent, kw_only=True, tag="response.function_call_arguments.done"
-):
+class ResponseFunctionCallArgumentsDoneEvent(_ItemEvent, kw_only=True, tag="response.function_call_arguments.done"):
     """A function call's arguments, whole, as JSON text."""
 
     type: ClassVar[Literal["response.function_call_arguments.done"]] = "response.function_call_arguments.done"
     arguments: str = ""
 
 
-class ResponseImageGenCallCompletedEvent(
-    _ItemEvent, kw_only=True, tag="response.image_generation_call.completed"
-):
+class ResponseImageGenCallCompletedEvent(_ItemEvent, kw_only=True, tag="response.image_generation_call.completed"):
     """The image is made."""
 
-    type: ClassVar[Literal["response.image_generation_call.completed"]] = (
-        "response.image_generation_call.completed"
-    )
+    type: ClassVar[Literal["response.image_generation_call.completed"]] = "response.image_generation_call.completed"
 
 
-class ResponseImageGenCallGeneratingEvent(
-    _ItemEvent, kw_only=True, tag="response.image_generation_call.generating"
-):
+class ResponseImageGenCallGeneratingEvent(_ItemEvent, kw_only=True, tag="response.image_generation_call.generating"):
     """An image is being made."""
 
-    type: ClassVar[Literal["response.image_generation_call.generating"]] = (
-        "response.image_generation_call.generating"
-    )
+    type: ClassVar[Literal["response.image_generation_call.generating"]] = "response.image_generation_call.generating"
 
 
-class ResponseImageGenCallInProgressEvent(
-    _ItemEvent, kw_only=True, tag="response.image_generation_call.in_progress"
-):
+class ResponseImageGenCallInProgressEvent(_ItemEvent, kw_only=True, tag="response.image_generation_call.in_progress"):
     """The making of an image has begun."""
 
-    type: ClassVar[Literal["response.image_generation_call.in_progress"]] = (
-        "response.image_generation_call.in_progress"
-    )
+    type: ClassVar[Literal["response.image_generation_call.in_progress"]] = "response.image_generation_call.in_progress"
 
 
 class ResponseImageGenCallPartialImageEvent(
@@ -444,9 +409,7 @@ class ResponseMcpListToolsFailedEvent(_ItemEvent, kw_only=True, tag="response.mc
     type: ClassVar[Literal["response.mcp_list_tools.failed"]] = "response.mcp_list_tools.failed"
 
 
-class ResponseMcpListToolsInProgressEvent(
-    _ItemEvent, kw_only=True, tag="response.mcp_list_tools.in_progress"
-):
+class ResponseMcpListToolsInProgressEvent(_ItemEvent, kw_only=True, tag="response.mcp_list_tools.in_progress"):
     """An MCP server is being asked for its tools."""
 
     type: ClassVar[Literal["response.mcp_list_tools.in_progress"]] = "response.mcp_list_tools.in_progress"
@@ -468,9 +431,7 @@ class ResponseOutputItemDoneEvent(StreamEvent, kw_only=True, tag="response.outpu
     output_index: int = ABSENT
 
 
-class ResponseOutputTextAnnotationAddedEvent(
-    _ItemEvent, kw_only=True, tag="response.output_text.annotation.added"
-):
+class ResponseOutputTextAnnotationAddedEvent(_ItemEvent, kw_only=True, tag="response.output_text.annotation.added"):
     """A new annotation of a part of the text."""
 
     type: ClassVar[Literal["response.output_text.annotation.added"]] = "response.output_text.annotation.added"
@@ -511,9 +472,7 @@ class ResponseQueuedEvent(_ResponseEvent, kw_only=True, tag="response.queued"):
     type: ClassVar[Literal["response.queued"]] = "response.queued"
 
 
-class ResponseReasoningSummaryPartAddedEvent(
-    _ItemEvent, kw_only=True, tag="response.reasoning_summary_part.added"
-):
+class ResponseReasoningSummaryPartAddedEvent(_ItemEvent, kw_only=True, tag="response.reasoning_summary_part.added"):
     """A new part of a reasoning summary begins."""
 
     type: ClassVar[Literal["response.reasoning_summary_part.added"]] = "response.reasoning_summary_part.added"
@@ -521,9 +480,7 @@ class ResponseReasoningSummaryPartAddedEvent(
     summary_index: int = ABSENT
 
 
-class ResponseReasoningSummaryPartDoneEvent(
-    _ItemEvent, kw_only=True, tag="response.reasoning_summary_part.done"
-):
+class ResponseReasoningSummaryPartDoneEvent(_ItemEvent, kw_only=True, tag="response.reasoning_summary_part.done"):
     """A part of a reasoning summary, whole."""
 
     type: ClassVar[Literal["response.reasoning_summary_part.done"]] = "response.reasoning_summary_part.done"
@@ -532,18 +489,14 @@ class ResponseReasoningSummaryPartDoneEvent(
     status: str | None = None
 
 
-class ResponseReasoningSummaryTextDeltaEvent(
-    _ItemDelta, kw_only=True, tag="response.reasoning_summary_text.delta"
-):
+class ResponseReasoningSummaryTextDeltaEvent(_ItemDelta, kw_only=True, tag="response.reasoning_summary_text.delta"):
     """A piece of a reasoning summary."""
 
     type: ClassVar[Literal["response.reasoning_summary_text.delta"]] = "response.reasoning_summary_text.delta"
     summary_index: int = ABSENT
 
 
-class ResponseReasoningSummaryTextDoneEvent(
-    _ItemEvent, kw_only=True, tag="response.reasoning_summary_text.done"
-):
+class ResponseReasoningSummaryTextDoneEvent(_ItemEvent, kw_only=True, tag="response.reasoning_summary_text.done"):
     """A reasoning summary's text, whole."""
 
     type: ClassVar[Literal["response.reasoning_summary_text.done"]] = "response.reasoning_summary_text.done"
@@ -612,21 +565,15 @@ class ResponseShellCallOutputContentDeltaEvent(
 ):
     """A piece of what a shell command wrote."""
 
-    type: ClassVar[Literal["response.shell_call_output_content.delta"]] = (
-        "response.shell_call_output_content.delta"
-    )
+    type: ClassVar[Literal["response.shell_call_output_content.delta"]] = "response.shell_call_output_content.delta"
     command_index: int = ABSENT
     delta: ShellOutputDelta = ABSENT
 
 
-class ResponseShellCallOutputContentDoneEvent(
-    _ItemEvent, kw_only=True, tag="response.shell_call_output_content.done"
-):
+class ResponseShellCallOutputContentDoneEvent(_ItemEvent, kw_only=True, tag="response.shell_call_output_content.done"):
     """What a shell command wrote, whole."""
 
-    type: ClassVar[Literal["response.shell_call_output_content.done"]] = (
-        "response.shell_call_output_content.done"
-    )
+    type: ClassVar[Literal["response.shell_call_output_content.done"]] = "response.shell_call_output_content.done"
     command_index: int = ABSENT
     output: list[ShellOutput] = []
 
@@ -637,9 +584,7 @@ class ResponseWebSearchCallCompletedEvent(_ItemEvent, kw_only=True, tag="respons
     type: ClassVar[Literal["response.web_search_call.completed"]] = "response.web_search_call.completed"
 
 
-class ResponseWebSearchCallInProgressEvent(
-    _ItemEvent, kw_only=True, tag="response.web_search_call.in_progress"
-):
+class ResponseWebSearchCallInProgressEvent(_ItemEvent, kw_only=True, tag="response.web_search_call.in_progress"):
     """A web search has begun."""
 
     type: ClassVar[Literal["response.web_search_call.in_progress"]] = "response.web_search_call.in_progress"

@@ -76,11 +76,7 @@ class Helper:
             event._text = text
             event._end = text.tell()
         elif type(event) is ResponseTextDoneEvent:
-            if (
-                self._format is not None
-                and isinstance(event.text, str)
-                and final_answer(state.phase_of(event))
-            ):
+            if self._format is not None and isinstance(event.text, str) and final_answer(state.phase_of(event)):
                 event._parsed = Lazy(functools.partial(parse, self._format), event.text)
         elif isinstance(event, _TERMINAL):
             event.response = self._response(whole=type(event) is ResponseCompletedEvent)

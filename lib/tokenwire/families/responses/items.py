@@ -147,9 +147,7 @@ class AnnotationFilePath(Member, kw_only=True, tag="file_path"):
     index: int = 0
 
 
-_Annotation = (
-    AnnotationFileCitation | AnnotationURLCitation | AnnotationContainerFileCitation | AnnotationFilePath
-)
+_Annotation = AnnotationFileCitation | AnnotationURLCitation | AnnotationContainerFileCitation | AnnotationFilePath
 if TYPE_CHECKING:
     Annotation = _Annotation | Unknown
 else:

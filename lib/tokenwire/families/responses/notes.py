@@ -111,7 +111,8 @@ def json_at(record: Record | None, *path: str) -> Any:
 
 def build(item: Item) -> _Json:
     """An item's JSON, by its latest word and, where that leaves something out, by what was streamed."""
-    found = json_at(*(item.done or item.added or (None,)))
+    where: tuple[Any, ...] = item.done or item.added or (None,)
+    found = json_at(*where)
     if not isinstance(found, dict):
         found = {"type": item.kind, **_BARE.get(item.kind, {})}
         if item.item_id:
@@ -206,7 +207,7 @@ _WRITTEN = ("output_text", "refusal", "reasoning_text", "summary_text")
 
 def _fill_part(entries: list[Any], index: int, kind: str, part: Part, *, partial: bool) -> None:
     key = "refusal" if kind == "refusal" else "text"
-    entry = entries[index] if 0 <= index < len(entries) else None
+    entry: Any = entries[index] if 0 <= index < len(entries) else None
     if isinstance(entry, dict) and entry.get("type") == kind:
         if partial or not entry.get(key):
             entry[key] = part.text()

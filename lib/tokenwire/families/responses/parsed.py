@@ -88,16 +88,18 @@ def final_answer(phase: Any) -> bool:
 def parse_response(
     response: Response, text_format: Any, tools: Mapping[str, Callable[[str], Any]]
 ) -> ParsedResponse[Any]:
-    """The response with its texts and calls laid over the classes above. It is not read yet."""
+    """A response with its texts and calls laid over the classes above. It is not read yet.
+
+    response: a snapshot, so that its output is a list.
+    """
     parsed: ParsedResponse[Any] = _as(ParsedResponse, response)
-    if isinstance(response.output, list):
-        parsed.output = [_parse_item(item, text_format, tools) for item in response.output]
+    parsed.output = [_parse_item(item, text_format, tools) for item in response.output]
     return parsed
 
 
 def _parse_item(item: Any, text_format: Any, tools: Mapping[str, Callable[[str], Any]]) -> Any:
     if isinstance(item, ResponseFunctionToolCall) and isinstance(item.arguments, str):
-        read = tools.get(item.name)
+        read = tools.get(item.name) if isinstance(item.name, str) else None
         if read is not None:
             call = _as(ParsedResponseFunctionToolCall, item)
             call._parsed = Lazy(read, item.arguments)

@@ -31,9 +31,7 @@ _classes: tuple[type[Event], ...] = tuple(
     cls for cls in typing.get_args(ResponseStreamEvent) if cls is not ResponseErrorEvent
 )
 _by_type = {cls.__struct_config__.tag: cls for cls in _classes}
-_strict_event: Callable[[_Payload], Any] = msgspec.json.Decoder(
-    functools.reduce(operator.or_, _classes)
-).decode
+_strict_event: Callable[[_Payload], Any] = msgspec.json.Decoder(functools.reduce(operator.or_, _classes)).decode
 _strict_whole: Callable[[_Payload], Response] = msgspec.json.Decoder(Response).decode
 _encode = msgspec.json.Encoder().encode
 _refusals = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
