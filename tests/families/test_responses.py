@@ -115,9 +115,7 @@ def test_keepalive(found: Any) -> None:
     assert decoded(found).type == "keepalive"
 
 
-@pytest.mark.parametrize(
-    "found", [{}, {"type": None}, {"type": 5}, {"type": ["error"]}, {"sequence_number": 1}]
-)
+@pytest.mark.parametrize("found", [{}, {"type": None}, {"type": 5}, {"type": ["error"]}, {"sequence_number": 1}])
 def test_without_a_type_the_type_is_empty(found: Any) -> None:
     event = decoded(found)
     assert type(event) is responses.UnknownEvent
@@ -429,9 +427,7 @@ def test_an_error_as_it_is_written_is_raised_when_read() -> None:
 
 def test_a_response_read_whole_can_be_sent_in_an_event() -> None:
     whole = responses.decode_whole(packed({"object": "response", "output": [message("a")], "vendor": 1}))
-    sent = responses.decode(
-        responses.encode(responses.ResponseCompletedEvent(response=whole, sequence_number=1))
-    )
+    sent = responses.decode(responses.encode(responses.ResponseCompletedEvent(response=whole, sequence_number=1)))
     assert isinstance(sent, responses.ResponseCompletedEvent)
     assert sent.response == whole
 
@@ -487,11 +483,7 @@ def test_what_is_written_is_read_again(cls: type[Event], data: st.DataObject) ->
 
 @given(
     found=st.fixed_dictionaries(
-        {
-            "type": st.sampled_from(
-                [cls.__struct_config__.tag for cls in EVENTS] + ["keepalive", "response.x"]
-            )
-        },
+        {"type": st.sampled_from([cls.__struct_config__.tag for cls in EVENTS] + ["keepalive", "response.x"])},
         optional=dict.fromkeys(
             ("delta", "item_id", "output_index", "item", "part", "response", "text", "vendor", "logprobs"),
             json_values,
@@ -509,8 +501,6 @@ def test_no_shape_raises_and_all_of_it_is_kept(found: dict[str, Any]) -> None:
 
 @given(found=st.dictionaries(st.text(max_size=8), json_values, max_size=4))
 def test_any_object_without_the_names_of_errors_is_an_event(found: dict[str, Any]) -> None:
-    found = {
-        name: value for name, value in found.items() if name not in ("error", "message", "detail", "object")
-    }
+    found = {name: value for name, value in found.items() if name not in ("error", "message", "detail", "object")}
     found.pop("type", None)
     assert decoded(found).to_dict() == found
