@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
 from urllib.parse import quote, urlencode, urlsplit
@@ -98,7 +98,7 @@ class _Config:
         base_url: str | None,
         organization: str | None,
         project: str | None,
-        timeout: Timeouts | float | None | NotGiven,
+        timeout: Timeouts | float | NotGiven | None,
         max_retries: int,
         default_headers: Mapping[str, str] | None,
         default_query: Mapping[str, object] | None,
@@ -188,7 +188,7 @@ def build_request(
     extra_headers: Mapping[str, Any] | None = None,
     extra_query: Mapping[str, object] | None = None,
     extra_body: Mapping[str, Any] | None = None,
-    timeout: Timeouts | float | None | NotGiven = NOT_GIVEN,
+    timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
     query: Mapping[str, object] | None = None,
 ) -> Request:
     """One request out of a client's settings and a call's arguments. Raises TypeError for what is not JSON."""
@@ -274,7 +274,7 @@ class _ClientBase:
         base_url: str | None = None,
         organization: str | None = None,
         project: str | None = None,
-        timeout: Timeouts | float | None | NotGiven = NOT_GIVEN,
+        timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
         max_retries: int = 2,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
@@ -308,7 +308,7 @@ class _ClientBase:
         base_url: str | None = None,
         organization: str | None = None,
         project: str | None = None,
-        timeout: Timeouts | float | None | NotGiven = NOT_GIVEN,
+        timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,

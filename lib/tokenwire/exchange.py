@@ -31,6 +31,7 @@ from tokenwire.errors import (
     APIError,
     APIStatusError,
     APITimeoutError,
+    BusyResourceError,
     LimitExceededError,
     RemoteProtocolError,
     StreamConsumedError,
@@ -130,11 +131,12 @@ class Exchange:
         self.pipeline: EventPipeline | RawPipeline | None = None
         self.stats = Stats()
         self._early: list[Any] | None = None
-        self._raised = False
         now = self._backend.now()
         total = request.timeouts.total
         self._total = None if total is None else now + total
-        self._until_event: float | None = None  # the event clock: first_event, then event
+        self._reading = False
+        self._until_event: float | None = None  # the event clock, and its name
+        self._event_clock = "first_event"
         self._progress = now
 
     # -- the three ways to use it -----------------------------------------------------
@@ -168,7 +170,7 @@ class Exchange:
         # What came behind the head in the same read.
         self._early = list(pipeline.receive())
         if self._early:
-            self._note_events(len(self._early), self.stats.last_byte)
+            self._note_events(len(self._early))
         self._settle()
 
     async def whole(self, family: Family) -> Any:
@@ -185,49 +187,63 @@ class Exchange:
     # -- reading a stream ---------------------------------------------------------------
 
     async def read(self) -> list[Any]:
-        """The events of the next read that brings any; an empty list at a complete end.
+        """The events of the next read that brings any; an empty list at the end, and ever after.
 
         Raises what stands behind the last event, once: StreamTruncatedError, APIError,
-        APITimeoutError. One read is one checkpoint. Cancelled, it has closed its
-        connection, and the stream is over.
+        APITimeoutError; BusyResourceError where another task or thread is reading. One
+        read is one checkpoint. Cancelled, it has closed its connection, and the stream
+        is over.
         """
+        # This is the loop that a token goes through, so it stands in one piece: each
+        # further coroutine between the user and the socket would cost every wake-up.
+        if self._reading:
+            raise BusyResourceError("this stream is being read by another task or thread: it has one consumer")
         if self._early:
             early, self._early = self._early, None
             return early
         pipeline = self.pipeline
         assert pipeline is not None, "start comes first"
-        while not pipeline.done:
-            connection = self._connection
-            if connection is None:
-                return []  # closed meanwhile
-            try:
-                count = await self._read_once(connection, self._until_event, "event")
-            except OSError as error:
-                events = pipeline.receive_eof(_words(error))
-            except BaseException:
-                self.abort()
-                raise
-            else:
-                events = pipeline.receive() if count else pipeline.receive_eof()
-            if events:
-                self._note_events(len(events), self.stats.last_byte)
-            if pipeline.done:
-                self._settle()
-            if events:
-                return events
-        if pipeline.failure is not None and not self._raised:
-            self._raised = True
-            raise pipeline.failure
+        self._reading = True
+        try:
+            while not pipeline.done:
+                connection = self._connection
+                if connection is None:
+                    return []  # closed meanwhile
+                until, clock = self._deadline()
+                try:
+                    count = await connection.transport.receive_into(connection.http.buffer, until)
+                except OSError as error:
+                    if isinstance(error, TimeoutError) and error.errno is None:
+                        raise self._timed_out(clock) from None
+                    events = pipeline.receive_eof(_words(error))
+                else:
+                    self._arrived(count)
+                    events = pipeline.receive() if count else pipeline.receive_eof()
+                if events:
+                    self._note_events(len(events))
+                if pipeline.done:
+                    self._settle()
+                if events:
+                    return events
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._reading = False
+        failure, pipeline.failure = pipeline.failure, None
+        if failure is not None:
+            raise failure
         return []
 
-    def _note_events(self, count: int, at: int) -> None:
+    def _note_events(self, count: int) -> None:
         stats = self.stats
         stats.events += count
-        stats.last_event = at
+        stats.last_event = stats.last_byte
         if not stats.first_event:
-            stats.first_event = at
+            stats.first_event = stats.last_byte
         seconds = self._request.timeouts.event
         self._until_event = None if seconds is None else self._progress + seconds
+        self._event_clock = "event"
 
     def _settle(self) -> None:
         """Give the connection back as soon as the stream is over: before its last events are consumed."""
@@ -270,13 +286,16 @@ class Exchange:
             try:
                 await transport.send(data, until)
             except TimeoutError as error:
-                raise self._timed_out(error, clock) from None
+                if error.errno is not None:
+                    raise
+                raise self._timed_out(clock) from None
             stats.sent = time.monotonic_ns()
             first = request.timeouts.first_event
             self._progress = self._backend.now()
             self._until_event = None if first is None else self._progress + first
+            self._event_clock = "first_event"
             while True:
-                count = await self._read_once(connection, self._until_event, "first_event")
+                count = await self._read_once(connection)
                 if count:
                     head = http.receive_head()
                     if head is not None:
@@ -307,36 +326,45 @@ class Exchange:
             clock = "connect"
             if self._total is not None and self._backend.now() >= self._total:
                 clock = "total"
-            raise self._timed_out(error, clock) from None
+            raise self._timed_out(clock) from None
         except OSError as error:
             where = request.origin.uds or f"{request.origin.host}:{request.origin.port}"
             raise APIConnectionError(f"Cannot connect to {where}: {_words(error)}.") from error
 
-    async def _read_once(self, connection: Connection, until: float | None, clock: str) -> int:
+    async def _read_once(self, connection: Connection) -> int:
         """One read, until the nearest deadline. Raises APITimeoutError, OSError."""
-        timeouts = self._request.timeouts
-        if timeouts.read is not None:
-            # `_progress` is the time of the last byte, so the clock is not read a second time.
-            read_until = self._progress + timeouts.read
-            if until is None or read_until < until:
-                until, clock = read_until, "read"
-        if self._total is not None and (until is None or self._total < until):
-            until, clock = self._total, "total"
+        until, clock = self._deadline()
         try:
             count = await connection.transport.receive_into(connection.http.buffer, until)
         except TimeoutError as error:
-            if clock == "event" and not self.stats.first_event:
-                clock = "first_event"
-            raise self._timed_out(error, clock) from None
+            if error.errno is not None:
+                raise
+            raise self._timed_out(clock) from None
+        self._arrived(count)
+        return count
+
+    def _deadline(self) -> tuple[float | None, str]:
+        """The nearest deadline of a read, and the clock that it belongs to."""
+        until, clock = self._until_event, self._event_clock
+        seconds = self._request.timeouts.read
+        if seconds is not None:
+            # `_progress` is the time of the last byte, so no clock is read for this.
+            read_until = self._progress + seconds
+            if until is None or read_until < until:
+                until, clock = read_until, "read"
+        if self._total is not None and (until is None or self._total < until):
+            return self._total, "total"
+        return until, clock
+
+    def _arrived(self, count: int) -> None:
+        """A read has ended."""
         self._progress = self._backend.now()
         stats = self.stats
         stats.last_byte = at = time.monotonic_ns()
-        if count:
-            if not stats.first_byte:
-                stats.first_byte = at
-            stats.reads += 1
-            stats.bytes += count
-        return count
+        stats.reads += 1
+        stats.bytes += count
+        if not stats.first_byte and count:
+            stats.first_byte = at
 
     def _nearest(self, seconds: float | None, clock: str) -> tuple[float | None, str]:
         until = None if seconds is None else self._backend.now() + seconds
@@ -344,11 +372,9 @@ class Exchange:
             return self._total, "total"
         return until, clock
 
-    def _timed_out(self, error: TimeoutError, clock: str) -> Exception:
-        """Our clock's error, or the kernel's own ETIMEDOUT, which is a broken connection."""
-        if error.errno is not None:
-            return ConnectionResetError(error.errno, error.strerror)
-        seconds = getattr(self._request.timeouts, clock)
+    def _timed_out(self, clock: str) -> APITimeoutError:
+        """The error of one of our clocks."""
+        seconds: float = getattr(self._request.timeouts, clock)
         what = {
             "connect": "no connection was made",
             "write": "the request could not be sent",
@@ -371,8 +397,9 @@ class Exchange:
         try:
             body = WholeBody(connection.http, head, self._request.limits)
             body.receive()
+            self._until_event = None  # a whole body has no events
             while not body.done:
-                if await self._read_once(connection, None, "read"):
+                if await self._read_once(connection):
                     body.receive()
                 else:
                     missing = body.receive_eof()
@@ -415,7 +442,7 @@ class Exchange:
                 self.stats.retries, headers, wall_clock=time.time(), random=random.random()
             )
             if self._total is not None and self._backend.now() + seconds >= self._total:
-                raise self._timed_out(TimeoutError(), "total")
+                raise self._timed_out("total")
             self.stats.retries += 1
             _log.info("%r: retry %d in %.2f seconds", self._request, self.stats.retries, seconds)
             await self._backend.sleep(seconds)

@@ -83,7 +83,7 @@ class Family(Protocol):
     def text(self, event: Any) -> str: ...
 
     @property
-    def Accumulator(self) -> Callable[[], Accumulator]: ...  # noqa: N802 - it is a class there
+    def Accumulator(self) -> Callable[[], Accumulator]: ...
 
 
 class Helper(Protocol):

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from tokenwire.backends.sync import run
-from tokenwire.errors import BusyResourceError, StreamConsumedError
+from tokenwire.errors import StreamConsumedError
 from tokenwire.exchange import Exchange, Stats
 from tokenwire.pipeline import Family, Helper
 from tokenwire.wire.http1 import ResponseHead
@@ -46,39 +46,17 @@ class Source(Generic[E]):
         self.exchange = exchange
         self.family = family
         self.helper = helper
-        self._mode = ""
-        self._busy = False
-        self._ended = False
+        self.mode = ""
+        self.read = exchange.read
 
     def choose(self, mode: str) -> None:
-        """Begin to read in this mode: "events" or "raw". Raises StreamConsumedError where another was begun."""
-        if self._mode == mode and mode != "raw":
+        """Read in this mode, "events" or "raw", from now on. Raises StreamConsumedError where another was begun."""
+        if self.mode == mode == "events":
             return
-        if self._mode:
-            raise StreamConsumedError(f"this stream is being read as {self._mode} already, it cannot be read as {mode}")
-        self._mode = mode
-        if not self._ended:
-            self.exchange.start(self.family if mode == "events" else None, self.helper)
-
-    async def batch(self) -> list[Any]:
-        """The events of one read; an empty list at the end. See Exchange.read."""
-        if self._busy:
-            raise BusyResourceError("this stream is being read by another task or thread: it has one consumer")
-        if self._ended:
-            return []
-        self._busy = True
-        try:
-            if not self._mode:
-                self.choose("events")
-            events = await self.exchange.read()
-        except BaseException:
-            self._ended = True
-            raise
-        finally:
-            self._busy = False
-        if not events:
-            self._ended = True
-        return events
+        if self.mode:
+            raise StreamConsumedError(f"this stream is being read as {self.mode} already: it cannot be read as {mode}")
+        self.mode = mode
+        self.exchange.start(self.family if mode == "events" else None, self.helper)
 
     def snapshot(self) -> Any:
         """What the events so far add up to, or None in raw mode and before the first read."""
@@ -94,7 +72,6 @@ class Source(Generic[E]):
 
     def close(self) -> None:
         """End it: the connection is closed unless its response was over. Synchronous, idempotent."""
-        self._ended = True
         self.exchange.abort()
 
     def __del__(self) -> None:
@@ -165,13 +142,17 @@ class AsyncStream(_StreamBase[E]):
             await self._source.exchange.checkpoint()
             batch = self._rest
         else:
-            batch = await self._source.batch()
+            source = self._source
+            if not source.mode:
+                source.choose("events")
+            batch = await source.read()
             if not batch:
                 raise StopAsyncIteration
         return self._cut(batch)  # type: ignore[return-value] # a batch is never empty
 
     def batches(self) -> AsyncIterator[list[E]]:
         """One list of events per socket read: the fastest loop. One true checkpoint each."""
+        self._source.choose("events")
         return _AsyncBatches(self)
 
     def text(self) -> AsyncIterator[str]:
@@ -215,7 +196,7 @@ class _AsyncBatches(Generic[E]):
         if begun:  # per-event iteration came before
             stream._ready, stream._rest = iter(()), []
             return begun
-        batch: list[E] = await stream._source.batch()
+        batch: list[E] = await stream._source.read()
         if not batch:
             raise StopAsyncIteration
         return batch
@@ -247,7 +228,7 @@ class _AsyncRaw(Generic[E]):
     async def __anext__(self) -> ServerSentEvent:
         for event in self._ready:
             return event
-        batch = await self._stream._source.batch()
+        batch = await self._stream._source.read()
         if not batch:
             raise StopAsyncIteration
         self._ready = iter(batch)
@@ -259,7 +240,8 @@ class AsyncHelperStream(AsyncStream[E]):
 
     async def until_done(self) -> Self:
         """Consume what is left. A checkpoint at each read."""
-        while await self._source.batch():
+        self._source.choose("events")
+        while await self._source.read():
             pass
         self._ready, self._rest = iter(()), []
         return self
@@ -298,13 +280,19 @@ class Stream(_StreamBase[E]):
     def __next__(self) -> E:
         for event in self._ready:
             return event
-        batch = self._rest or run(self._source.batch())
+        batch = self._rest
         if not batch:
-            raise StopIteration
+            source = self._source
+            if not source.mode:
+                source.choose("events")
+            batch = run(source.read())
+            if not batch:
+                raise StopIteration
         return self._cut(batch)  # type: ignore[return-value] # a batch is never empty
 
     def batches(self) -> Iterator[list[E]]:
         """One list of events per socket read: the fastest loop."""
+        self._source.choose("events")
         return _Batches(self)
 
     def text(self) -> Iterator[str]:
@@ -342,7 +330,7 @@ class _Batches(Generic[E]):
         if begun:  # per-event iteration came before
             stream._ready, stream._rest = iter(()), []
             return begun
-        batch: list[E] = run(stream._source.batch())
+        batch: list[E] = run(stream._source.read())
         if not batch:
             raise StopIteration
         return batch
@@ -359,7 +347,7 @@ class _Raw(Generic[E]):
     def __next__(self) -> ServerSentEvent:
         for event in self._ready:
             return event
-        batch = run(self._stream._source.batch())
+        batch = run(self._stream._source.read())
         if not batch:
             raise StopIteration
         self._ready = iter(batch)
@@ -371,7 +359,8 @@ class HelperStream(Stream[E]):
 
     def until_done(self) -> Self:
         """Consume what is left."""
-        while run(self._source.batch()):
+        self._source.choose("events")
+        while run(self._source.read()):
             pass
         self._ready, self._rest = iter(()), []
         return self
