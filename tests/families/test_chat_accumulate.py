@@ -479,7 +479,7 @@ def odd_chunks(draw: Any) -> Any:
     return value
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(odd_chunks(), min_size=1, max_size=4))
 def test_no_shape_raises_or_is_lost(sent: list[Any]) -> None:
     accumulator = chat.Accumulator()

@@ -24,14 +24,16 @@ __all__ = ["Accumulator"]
 class Accumulator:
     """What the chunks so far add up to. `add` (or `take`) never raises; `snapshot()` is a value.
 
-    log: makes what keeps the content and the arguments (GrowingJSON where they are to be read on the way).
+    content, arguments: make what keeps them (GrowingJSON where they are to be read on the way).
     """
 
     terminal = False  # a usage chunk may follow the last choice's end, so no event ends the iteration
 
-    def __init__(self, log: Callable[[], Log] = GrowingText) -> None:
+    def __init__(
+        self, content: Callable[[], Log] = GrowingText, arguments: Callable[[], Log] = GrowingText
+    ) -> None:
         self.choices: dict[int, ChoiceLog] = {}
-        self._log = log
+        self._logs = content, arguments
         self._plain: dict[int, ChoiceLog] = {}
         self._id = ""
         self._model = ""
@@ -113,7 +115,7 @@ class Accumulator:
         """The log of the choice with that index."""
         log = self.choices.get(index)
         if log is None:
-            log = self.choices[index] = ChoiceLog(index, self._log)
+            log = self.choices[index] = ChoiceLog(index, *self._logs)
         return log
 
     @property

@@ -99,10 +99,10 @@ class ChoiceLog:
 
     __slots__ = (
         "_audio",
+        "_content_log",
         "_details",
         "_extras",
         "_function_call",
-        "_log",
         "_message_extras",
         "calls",
         "content",
@@ -116,7 +116,7 @@ class ChoiceLog:
         "role",
     )
 
-    def __init__(self, index: int, log: Callable[[], Log] = GrowingText) -> None:
+    def __init__(self, index: int, content: Callable[[], Log], arguments: Callable[[], Log]) -> None:
         self.index = index
         self.role = "assistant"
         self.finish_reason: str | None = None
@@ -125,9 +125,9 @@ class ChoiceLog:
         self.refusal: Log | None = None
         self.reasoning_content: Log | None = None
         self.reasoning: Log | None = None
-        self.calls = Calls(log)
+        self.calls = Calls(arguments)
         self.logprobs: dict[str, list[ChatCompletionTokenLogprob] | None] | None = None
-        self._log = log
+        self._content_log = content
         self._details: list[Any] = []
         self._function_call: tuple[str, GrowingText] | None = None
         self._audio: dict[str, Any] | None = None
@@ -156,7 +156,7 @@ class ChoiceLog:
         """Append to the content, the refusal or the reasoning."""
         log: Log | None = getattr(self, field)
         if log is None:
-            log = self._log() if field == "content" else GrowingText()
+            log = self._content_log() if field == "content" else GrowingText()
             setattr(self, field, log)
             if field == "content":
                 self.extend_content = log.write

@@ -85,12 +85,16 @@ class Helper:
         self._type = response_format if is_type(response_format) else None
         self._parsers = tool_parsers(tools)
         # Only content and arguments that somebody may want parsed on the way are kept as JSON.
-        self._log_class: Callable[[], Log] = GrowingJSON if self._to_be_parsed else GrowingText
-        self._accumulator = Accumulator(self._log_class)
+        self._logs: tuple[Callable[[], Log], Callable[[], Log]] = (
+            GrowingText if self._type is None else GrowingJSON,
+            GrowingJSON if self._parsers else GrowingText,
+        )
+        self._accumulator = Accumulator(*self._logs)
         self._take = self._accumulator.take
         self._states: dict[int, _State] = {}
         self._busy = 0  # how many states are
         self._came: list[Any] = []
+        self._names: tuple[Any, ...] = ()  # of the last chunk that was kept for them
 
     @property
     def _to_be_parsed(self) -> bool:
@@ -268,6 +272,10 @@ class Helper:
 
     def _trace(self, event: ChatCompletionChunk, changed: list[tuple[ChoiceLog, list[Change]]]) -> Any:
         """What to keep of a chunk for a later replay: its one piece of text, if that is all it brought."""
+        names = event.id, event.model, event.system_fingerprint, event.service_tier
+        if names != self._names:
+            self._names = names
+            return event
         if event._open or len(changed) != 1 or len(changed[0][1]) != 1 or event.usage or event.moderation:
             return event
         log, (change,) = changed[0]
@@ -288,7 +296,7 @@ class Helper:
         """The completion as it was when that many chunks had come."""
         if count == len(self._came):
             return self.snapshot()
-        replay = Accumulator(self._log_class)
+        replay = Accumulator(*self._logs)
         for entry in self._came[:count]:
             if entry.__class__ is str:
                 replay.log_of(0).write("content", entry)
