@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ from tokenwire.server import (
     Request,
     RequestError,
     ServerLimits,
+    Serving,
     Text,
     Usage,
     recite,
@@ -22,6 +24,7 @@ from tokenwire.server.recite import MODEL
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
+QUIET = ServerLimits(keep_alive=None)
 WHOLE = {**CHAT, "stream": False}
 
 
@@ -554,6 +557,31 @@ def test_the_end_of_serve_cancels_handlers(backend: str) -> None:
         assert begun.wait(PATIENCE)
     assert ended.is_set()
     client.sock.close()
+
+
+def test_a_client_that_goes_away_before_its_body_is_whole(backend: str) -> None:
+    with serving(hello, backend=backend) as server:
+        with RawClient(server) as client:
+            client.sock.sendall(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        with RawClient(server) as client:  # and nobody else notices
+            client.ask("POST", "/chat/completions", CHAT)
+            assert said(client.answer()[1]) == "Hello world"
+
+
+def test_a_task_status(backend: str) -> None:
+    class Status:
+        def __init__(self) -> None:
+            self.told: list[Serving] = []
+
+        def started(self, serving: Serving) -> None:
+            self.told.append(serving)
+
+    status = Status()
+    with serving(functools.partial(hello), backend=backend, task_status=status, limits=QUIET) as server:
+        assert status.told == [server]
+        with RawClient(server) as client:
+            client.ask("POST", "/chat/completions", CHAT)
+            assert said(client.answer()[1]) == "Hello world"
 
 
 def test_an_address_in_use(backend: str) -> None:

@@ -78,7 +78,7 @@ def serving(handler: Any, *, backend: str, **options: Any) -> Iterator[Serving]:
         loop = asyncio.get_running_loop()
         stop = functools.partial(loop.call_soon_threadsafe, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
-            await serve(handler, started=lambda found: told.put((found, stop)), **options)
+            await serve(handler, backend=backend, started=lambda found: told.put((found, stop)), **options)
 
     async def on_trio() -> None:
         token = trio.lowlevel.current_trio_token()

@@ -199,6 +199,7 @@ class Pump:
             self._open()
         while self._sending:
             await self._wait_for_room()
+        self._sending = True  # for good: no comment may follow the end
         self._pending.append(last)
         data = self._take()
         # A relay that sees the last event sees the end of the body with it.
@@ -216,6 +217,7 @@ class Pump:
             (b"content-type", b"application/json"),
             *((name.encode(), value.encode()) for name, value in told.headers.items()),
         ]
+        self._sending = True  # and so no comment comes between
         await self._transmit(self._connection.send_response(told.status, fields, told.body()))
 
     # -- sending ---------------------------------------------------------------

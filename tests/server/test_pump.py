@@ -1,0 +1,328 @@
+"""The pump, on scripted transports: what leaves when, and what a cancellation at any await leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any
+
+import pytest
+import trio
+
+from support.served import CHAT, RESPONSES
+from tokenwire.backends import named
+from tokenwire.errors import LocalProtocolError
+from tokenwire.server import Request, RequestError, ServerLimits
+from tokenwire.server.limits import DEFAULT_SERVER_LIMITS
+from tokenwire.server.pump import ClientGone, _noticing
+from tokenwire.server.serve import _Endpoint, _url
+
+# -- Noticing a wait -----------------------------------------------------------
+
+
+@types.coroutine
+def trap(value: Any) -> Generator[Any, Any, Any]:
+    return (yield value)
+
+
+def noticed(coroutine: Any) -> tuple[Any, list[str]]:
+    """What drives this coroutine, and a list that grows when it waits."""
+    waits: list[str] = []
+    return _noticing(coroutine, lambda: waits.append("waits")), waits
+
+
+def test_noticing_what_does_not_wait() -> None:
+    async def ready() -> str:
+        return "ready"
+
+    driver, waits = noticed(ready())
+    with pytest.raises(StopIteration) as done:
+        driver.send(None)
+    assert (done.value.value, waits) == ("ready", [])
+
+
+def test_noticing_what_waits_passes_everything_through() -> None:
+    async def waiting() -> list[Any]:
+        found = [await trap("one")]
+        try:
+            await trap("two")
+        except KeyError as error:
+            found.append(repr(error))
+        found.append(await trap("three"))
+        return found
+
+    driver, waits = noticed(waiting())
+    assert driver.send(None) == "one"
+    assert waits == ["waits"]
+    assert driver.send(1) == "two"
+    assert driver.throw(KeyError("k")) == "three"
+    with pytest.raises(StopIteration) as done:
+        driver.send(3)
+    assert done.value.value == [1, "KeyError('k')", 3]
+    assert waits == ["waits"]
+
+
+@pytest.mark.parametrize("traps", [0, 1])
+def test_noticing_lets_errors_through(traps: int) -> None:
+    async def failing() -> None:
+        for _ in range(traps):
+            await trap(None)
+        raise ZeroDivisionError
+
+    driver, _ = noticed(failing())
+    for _ in range(traps):
+        driver.send(None)
+    with pytest.raises(ZeroDivisionError):
+        driver.send(None)
+
+
+def test_noticing_closed_closes() -> None:
+    closed = []
+
+    async def waiting() -> None:
+        try:
+            await trap(None)
+        finally:
+            closed.append(True)
+
+    driver, _ = noticed(waiting())
+    driver.send(None)
+    driver.close()
+    assert closed == [True]
+
+
+# -- Scripted transports -------------------------------------------------------
+
+
+class Scripted:
+    """A transport whose client sends a script, a piece per read, and then waits, or leaves."""
+
+    def __init__(
+        self, script: list[bytes], step: Callable[[], Awaitable[None]], *, leaves: bool = False
+    ) -> None:
+        self.script = list(script)
+        self.step = step
+        self.leaves = leaves
+        self.sent: list[bytes] = []
+        self.ended = ""
+
+    async def receive_into(self, buffer: Any, deadline: float | None) -> int:
+        await self.step()
+        buffer.reclaim()
+        if self.script:
+            room = buffer.limit - len(buffer)
+            data, rest = self.script[0][:room], self.script[0][room:]
+            self.script[:1] = [rest] if rest else []
+            buffer.feed(data)
+            return len(data)
+        if self.leaves:
+            return 0
+        if deadline is not None:
+            raise TimeoutError
+        await self.forever()
+        return 0
+
+    async def forever(self) -> None:
+        raise NotImplementedError
+
+    async def poll(self, buffer: Any) -> int | None:
+        raise NotImplementedError
+
+    async def send(self, data: Any, deadline: float | None) -> None:
+        await self.step()
+        self.sent.append(bytes(data))
+
+    def abort(self) -> None:
+        self.ended = self.ended or "aborted"
+
+    async def aclose(self) -> None:
+        self.ended = "closed"
+        await self.step()
+
+
+def asking(body: dict[str, Any], target: str = "/chat/completions") -> list[bytes]:
+    payload = json.dumps(body).encode()
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return [head % (target.encode(), len(payload)), payload[:10], payload[10:]]
+
+
+class Life:
+    """What became of one handler."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+
+    async def handler(self, request: Request) -> AsyncIterator[str]:
+        assert request.clock is not None
+        self.begun += 1
+        try:
+            for word in ("a", "b", "c"):
+                yield word
+                yield word
+                await request.clock.sleep(0)
+        finally:
+            self.ended += 1
+
+
+def live_asyncio(life: Any, script: list[bytes], at: int, **options: Any) -> tuple[Scripted, bool, int]:
+    """One connection's life, cancelled at the await number `at`: the transport, whether it was cancelled, awaits."""
+    steps = 0
+
+    async def main() -> tuple[Scripted, bool]:
+        async def step() -> None:
+            nonlocal steps
+            steps += 1
+            if steps == at:
+                task.cancel()
+            await asyncio.sleep(0)
+
+        transport = Scripted(script, step, leaves=options.get("leaves", False))
+        transport.forever = lambda: asyncio.get_running_loop().create_future()  # type: ignore[assignment,method-assign,return-value]
+        task = asyncio.ensure_future(endpoint("asyncio", life).handle(transport))
+        await asyncio.wait([task])
+        cancelled = task.cancelled()
+        if not cancelled:
+            task.result()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return transport, cancelled
+
+    return (*asyncio.run(main()), steps)
+
+
+def live_trio(life: Any, script: list[bytes], at: int, **options: Any) -> tuple[Scripted, bool, int]:
+    steps = 0
+
+    async def main() -> tuple[Scripted, bool]:
+        with trio.CancelScope() as scope:
+
+            async def step() -> None:
+                nonlocal steps
+                steps += 1
+                if steps == at:
+                    scope.cancel()
+                await trio.lowlevel.checkpoint()
+
+            transport = Scripted(script, step, leaves=options.get("leaves", False))
+            transport.forever = trio.sleep_forever  # type: ignore[method-assign]
+            await endpoint("trio", life).handle(transport)
+        return transport, scope.cancelled_caught
+
+    return (*trio.run(main), steps)
+
+
+LIVES = pytest.mark.parametrize("live", [live_asyncio, live_trio])
+
+
+def endpoint(backend: str, life: Any, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> _Endpoint:
+    handler = life.handler if isinstance(life, Life) else life
+    return _Endpoint(named(backend), handler, limits, None, [], 1)
+
+
+@LIVES
+@pytest.mark.parametrize("stream", [True, False])
+def test_cancelled_at_every_await(live: Any, stream: bool) -> None:
+    script = asking({**CHAT, "stream": stream})
+    life = Life()
+    transport, cancelled, steps = live(life, script, 0)
+    assert (cancelled, transport.ended, life.begun, life.ended) == (False, "closed", 1, 1)
+    whole = b"".join(transport.sent)
+    assert b"".join(transport.sent).count(b'"content":"a"') == (2 if stream else 0)
+    assert steps > 5
+    for at in range(1, steps + 1):
+        life = Life()
+        transport, cancelled, _ = live(life, script, at)
+        assert life.begun == life.ended
+        # The very last await may be over before its cancellation is looked at.
+        assert transport.ended == "aborted" or at >= steps - 2
+        assert cancelled or at >= steps - 2
+        # Ids and times differ: what was sent is judged by its length.
+        assert len(b"".join(transport.sent)) <= len(whole)
+
+
+@LIVES
+def test_an_answer_without_tokens(live: Any) -> None:
+    async def silent(request: Request) -> AsyncIterator[str]:
+        return
+        yield
+
+    transport, _, _ = live(silent, asking(CHAT), 0)
+    assert len(transport.sent) == 1
+    assert transport.sent[0].endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    transport, _, _ = live(silent, asking(RESPONSES, "/responses"), 0)
+    (sent,) = transport.sent
+    assert sent.index(b"response.created") < sent.index(b"response.completed")
+
+
+@LIVES
+def test_the_head_leaves_with_the_first_token(live: Any) -> None:
+    transport, _, _ = live(Life(), asking(CHAT), 0)
+    assert transport.sent[0].startswith(b"HTTP/1.1 200 ")
+    assert transport.sent[0].count(b'"content":"a"') == 1
+    assert b'"role":"assistant"' in transport.sent[0]
+    assert b"".join(transport.sent[1:]).count(b'"content":"a"') == 1
+    assert b"HTTP/1.1" not in b"".join(transport.sent[1:])
+
+
+@LIVES
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_client_that_leaves_before_its_request_is_whole(live: Any, cut: int) -> None:
+    life = Life()
+    transport, _, _ = live(life, asking(CHAT)[:cut], 0, leaves=True)
+    assert (transport.sent, life.begun) == ([], 0)
+    transport, _, _ = live(life, [b"POST /chat"], 0, leaves=True)
+    assert (transport.sent, transport.ended) == ([], "closed")
+
+
+@LIVES
+def test_headers_of_an_error_that_must_not_be_sent(live: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(request: Request) -> AsyncIterator[str]:
+        raise RequestError(400, "x", headers={"bad": "line\nend"})
+        yield
+
+    transport, _, _ = live(handler, asking(CHAT), 0)
+    assert (transport.sent, transport.ended) == ([], "aborted")
+    assert caplog.records[0].exc_info is not None
+    assert caplog.records[0].exc_info[0] is LocalProtocolError
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_handler_that_swallows_its_cancellation(stream: bool) -> None:
+    """asyncio tells a task only once."""
+    swallowed = []
+
+    async def stubborn(request: Request) -> AsyncIterator[str]:
+        yield "x"
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            swallowed.append(True)
+        while True:
+            yield "y"
+
+    transport, cancelled, _ = live_asyncio(stubborn, asking({**CHAT, "stream": stream}), 0, leaves=True)
+    assert (swallowed, transport.ended, cancelled) == ([True], "aborted", False)
+
+
+def test_more_pipelined_bytes_than_may_wait() -> None:
+    """The watch stops: the answers come all the same, one after another."""
+    one = b"".join(asking(CHAT)).replace(b"connection: close\r\n", b"")
+    count = 800
+    script = [one * (count - 1) + b"".join(asking(CHAT))]
+    pieces = [script[0][k : k + 4096] for k in range(0, len(script[0]), 4096)]
+    life = Life()
+    transport, _, _ = live_asyncio(life, pieces, 0)
+    assert life.begun == life.ended == count
+    assert b"".join(transport.sent).count(b"data: [DONE]") == count
+
+
+def test_urls() -> None:
+    assert _url(("127.0.0.1", 1), secure=False) == "http://127.0.0.1:1/v1"
+    assert _url(("0.0.0.0", 1), secure=True) == "https://127.0.0.1:1/v1"
+    assert _url(("::", 1), secure=False) == "http://[::1]:1/v1"
+    assert _url("/tmp/s", secure=False) == ""
+
+
+def test_client_gone_is_no_error_of_the_library() -> None:
+    assert not issubclass(ClientGone, OSError)
