@@ -16,13 +16,15 @@ The end is judged here, once:
   whether the events themselves were complete (finish reasons; a terminal event).
 * The end of the body without either is a truncation, however clean it looks.
 * After the marker nothing matters any more, except whether the connection can be
-  used again.
+  used again. That holds for what came behind it in the same read, too: how the
+  network cuts the bytes must not change the verdict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -51,6 +53,7 @@ __all__ = [
     "RawPipeline",
     "WholeBody",
     "is_stream",
+    "undecodable",
 ]
 
 
@@ -114,7 +117,7 @@ def is_stream(head: ResponseHead) -> bool:
     so only what is certainly something else counts as such.
     """
     media_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
-    return media_type not in ("application/json", "application/problem+json", "text/html")
+    return media_type not in ("application/json", "text/html") and not media_type.endswith("+json")
 
 
 class _Body:
@@ -147,18 +150,19 @@ class _Stream:
         self._decoder = Decoder(limits, views=views, error_field=not views)
         self._buffer = connection.buffer
         self._preface: bytearray | None = bytearray()
+        self._breach: RemoteProtocolError | None = None  # stands behind the last frame
         self.done = False
         self.failure: Exception | None = None
 
     def _frames(self) -> list[Frame]:
-        """All the frames that the buffer's bytes complete; a breach is kept in `failure`."""
+        """All the frames that the buffer's bytes complete; a breach behind them is kept in `_breach`."""
         frames: list[Frame] = []
         spans: list[Span] = []
         body = self._body
         try:
             body.reader.read(self._buffer, spans)
         except RemoteProtocolError as error:
-            self._fail(error)
+            self._breach = error
         try:
             if body.unpack is None:
                 if self._preface is not None:
@@ -167,7 +171,7 @@ class _Stream:
             else:
                 self._scan_unpacked(spans, frames)
         except RemoteProtocolError as error:
-            self._fail(error)
+            self._breach = error  # it stands before what the framing may have had to say
         if frames:
             self._preface = None
         return frames
@@ -189,29 +193,38 @@ class _Stream:
 
     def _fail(self, error: Exception) -> None:
         self.done = True
-        if self.failure is None:
-            self.failure = error
+        self.failure = error
+
+    def _nothing_follows(self, last: Any) -> None:
+        """[DONE] has come; last: the payload of the read's last frame. "data after [DONE]: not reused"."""
+        if self._body.unpack is None:  # compressed, the end of the coding itself would be taken for data
+            spoiled = not _is_done(last) or self._decoder.residue() is not None
+            self._body.connection.nothing_follows(spoiled=spoiled)
 
     def _instead_of_events(self) -> APIError | None:
-        """The error that stands where a stream was announced: a JSON body under the wrong media type."""
-        if self._preface is None:
+        """The error for what stands where a stream was announced: JSON, or a page, under the wrong media type."""
+        if self._preface is None or not self._preface.lstrip().startswith((b"{", b"[", b"<")):
             return None
-        try:
-            found = msgspec.json.decode(bytes(self._preface))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        return error_in(found) if isinstance(found, dict) else None
+        return _not_a_stream(bytes(self._preface), self._body.head)
+
+
+def _is_done(payload: Any) -> bool:
+    return len(payload) < 32 and bytes(payload).strip() == _DONE
 
 
 def _is_whole(payload: bytes) -> bool:
     """Whether the rest of a stream is one whole payload: JSON, or [DONE]."""
-    if bytes(payload).strip() == _DONE:
-        return True
+    return _is_done(payload) or _json(payload) is not _NO_JSON
+
+
+_NO_JSON: Final = object()
+
+
+def _json(payload: bytes | bytearray | memoryview) -> Any:
     try:
-        msgspec.json.decode(payload)
+        return msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+        return _NO_JSON
 
 
 class EventPipeline(_Stream):
@@ -244,9 +257,8 @@ class EventPipeline(_Stream):
         events: list[Any] = []
         self._read(self._frames(), events)
         if not self.done:
-            if self.accumulator.terminal:
-                self._cut_behind_terminal(events)
-                self.done = True
+            if self._breach is not None:
+                self._fail(self._breach)
             elif self._body.reader.complete:
                 self._judge(events, None)
         return events
@@ -266,6 +278,15 @@ class EventPipeline(_Stream):
             decoded.append(event)
         self.events += len(decoded)
         self._absorb(decoded, events)
+        if self.accumulator.terminal:
+            # What came behind it in the same read came too late to matter.
+            self._cut_behind_terminal(events)
+            self.done = True
+            self.failure = None
+        elif self._marked:
+            self._nothing_follows(frames[-1][0])
+            if self._family.name != "chat":
+                self._truncated("[DONE] came before the terminal event")
 
     def _absorb(self, decoded: list[Any], events: list[Any]) -> None:
         add = self._add
@@ -292,8 +313,6 @@ class EventPipeline(_Stream):
         text = bytes(payload).strip()
         if text == _DONE:
             self.done = self._marked = True
-            if self._family.name != "chat" and not self.accumulator.complete:
-                self._truncated("[DONE] came before the terminal event")
             return False
         if name == "error" and isinstance(error, StreamDecodeError):
             message = text.decode("utf-8", "replace")
@@ -391,14 +410,19 @@ class RawPipeline(_Stream):
     def receive(self) -> list[ServerSentEvent]:
         """The events that the buffer's bytes complete; `[DONE]` is the last, where it comes."""
         events = []
-        for frame in self._frames():
+        frames = self._frames()
+        for frame in frames:
             events.append(ServerSentEvent._make(frame))
-            if len(frame[0]) < 16 and bytes(frame[0]).strip() == _DONE:
+            if _is_done(frame[0]):
                 self.done = True
+                self._nothing_follows(frames[-1][0])
                 break
         self.events += len(events)
-        if not self.done and self._body.reader.complete:
-            self._end(events)
+        if not self.done:
+            if self._breach is not None:
+                self._fail(self._breach)
+            elif self._body.reader.complete:
+                self._end(events)
         return events
 
     def receive_eof(self, why: str | None = None) -> list[ServerSentEvent]:
@@ -410,48 +434,59 @@ class RawPipeline(_Stream):
             self._end(events)
             if why is None and missing is not None:
                 why = f"the connection was closed with the body unfinished ({missing} missing)"
-            if why is not None and not (events and bytes(events[-1].data).strip() == _DONE):
+            if why is not None and not (events and _is_done(events[-1].data)):
                 self._fail(StreamTruncatedError(f"The stream was cut: {why}.", events=self.events))
         return events
 
     def _end(self, events: list[ServerSentEvent]) -> None:
         self.done = True
         left = self._decoder.residue()
-        if left is not None:
+        if left is not None and _is_whole(left.data):  # half an event is none
             self.events += 1
             events.append(left)
 
 
 class WholeBody:
-    """One response that is not streamed: collected, bounded, and read at its end."""
+    """One response that is not streamed: collected, bounded, and read at its end.
+
+    done: it is whole. begun: more of it has come than blank lines.
+    """
 
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits = DEFAULT_LIMITS) -> None:
         self._body = _Body(connection, head, limits)
         self._limits = limits
         self._content = bytearray()
         self.head = head
+        self.begun = False
         self.done = self._body.reader.complete
 
     def receive(self) -> None:
-        """Take what the buffer holds. Raises RemoteProtocolError."""
+        """Take what the buffer holds. Raises RemoteProtocolError; what was good is kept."""
         spans: list[Span] = []
-        self._body.reader.read(self._body.connection.buffer, spans)
-        if self._body.unpack is None:
-            data = self._body.connection.buffer.data
-            for start, stop in spans:
-                self._content += data[start:stop]
-        else:
-            pieces: list[bytes] = []
-            self._body.unpacked(spans, pieces)
-            for piece in pieces:
-                self._content += piece
+        try:
+            self._body.reader.read(self._body.connection.buffer, spans)
+        finally:
+            self._take(spans)
         if len(self._content) > self._limits.body_bytes:
             raise LimitExceededError(
                 f"the body is larger than {self._limits.body_bytes} bytes (Limits.body_bytes)",
                 limit="body_bytes",
                 allowed=self._limits.body_bytes,
             )
+        self.begun = self.begun or bool(self._content.strip())
         self.done = self._body.reader.complete
+
+    def _take(self, spans: list[Span]) -> None:
+        if self._body.unpack is None:
+            data = self._body.connection.buffer.data
+            for start, stop in spans:
+                self._content += data[start:stop]
+        else:
+            pieces: list[bytes] = []
+            try:
+                self._body.unpacked(spans, pieces)
+            finally:
+                self._content += b"".join(pieces)
 
     def receive_eof(self) -> str | None:
         """The connection has ended: None where the body is whole, else what is missing, in words."""
@@ -464,21 +499,13 @@ class WholeBody:
         """The body, without the blank lines that some servers send ahead of it to keep the line alive."""
         return bytes(self._content.lstrip(b"\r\n \t"))
 
-    def text(self) -> str:
-        """The body as text; what is not UTF-8 is replaced."""
-        return self.content.decode("utf-8", "replace")
-
     def error(self) -> APIError:
-        """The exception that this answer with a status of 400 or more stands for. It never raises another."""
-        body, message = self._explained()
-        status = self.head.status_code
-        return status_error(f"Error code: {status} - {message}", response=self.head, body=body)
+        """The exception that this answer with a status of 300 or more stands for. It never raises another."""
+        return _status_error(self.content, self.head)
 
     def not_a_stream(self) -> APIError:
         """The exception for this answer where a stream was asked for."""
-        body, message = self._explained()
-        media_type = self.head.headers.get("content-type", "")
-        return APIError(f"The server answered with {media_type} where a stream was asked for: {message}", body=body)
+        return _not_a_stream(self.content, self.head)
 
     def read(self, family: Family) -> Any:
         """The family's whole object.
@@ -491,32 +518,68 @@ class WholeBody:
             raise APIResponseValidationError(
                 f"The server's answer is not a JSON object: {error.message}",
                 response=self.head,
-                body=self.text()[:_SHOWN],
+                body=self.content.decode("utf-8", "replace")[:_SHOWN],
             ) from None
 
-    def _explained(self) -> tuple[object, str]:
-        """The error object, or else the text, and a message out of either."""
-        try:
-            found = msgspec.json.decode(self._sse_data() or self.content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            text = self.text()
-            return text or None, text[:_SHOWN].strip() or self.head.reason or "no body"
-        if isinstance(found, dict):
-            error = error_in(found)
-            if error is not None:
-                return error.body, error.message
-        return found, msgspec.json.encode(found).decode()[:_SHOWN]
 
-    def _sse_data(self) -> bytes | None:
-        """The first event's data, where an error's body comes framed as a stream."""
-        if "event-stream" not in self.head.headers.get("content-type", ""):
-            return None
-        try:
-            events = Decoder(self._limits).feed(self.content)
-        except LimitExceededError:
-            return None
-        return bytes(events[0].data) if events else None
-
+# -- What a body says that is not the answer asked for ----------------------------
 
 #: How many characters of a body an error's message shows.
 _SHOWN: Final = 500
+
+
+def undecodable(head: ResponseHead) -> APIError:
+    """The exception for an answer with a status of 300 or more whose body cannot be read at all."""
+    return _status_error(b"", head)
+
+
+def _status_error(content: bytes, head: ResponseHead) -> APIError:
+    body, message, _ = _explained(content)
+    status = head.status_code
+    if status < 400:
+        message = f"{_whereto(head)} Redirects are not followed: give the right base_url."
+    return status_error(
+        f"Error code: {status} - {message or head.reason or 'no body'}", response=head, body=body
+    )
+
+
+def _whereto(head: ResponseHead) -> str:
+    """Where a redirect points, by its origin alone: the rest may hold a secret."""
+    location = urlsplit(head.headers.get("location", ""))
+    if location.netloc:
+        host = location.netloc.rpartition("@")[2]
+        return f"The server redirects to {location.scheme + ':' if location.scheme else ''}//{host}."
+    return "The server redirects to another path of its own." if location.path else "The server redirects nowhere."
+
+
+def _not_a_stream(content: bytes, head: ResponseHead) -> APIError:
+    body, message, told = _explained(content)
+    if not told:
+        media_type = head.headers.get("content-type") or "no media type"
+        message = f"The server answered with {media_type} where a stream was asked for: {message or 'no body'}"
+    return APIError(message, body=body)
+
+
+def _explained(content: bytes) -> tuple[object, str, bool]:
+    """The error object, or else what stands there; a message out of either; and whether it is an error's own."""
+    found = _json(content)
+    if found is _NO_JSON:
+        found = _framed(content)
+    if found is _NO_JSON:
+        text = content.decode("utf-8", "replace")
+        return text or None, text[:_SHOWN].strip(), False
+    # Gemini wraps the one object in a list.
+    inner = found[0] if isinstance(found, list) and len(found) == 1 else found
+    error = error_in(inner) if isinstance(inner, dict) else None
+    if error is not None:
+        return error.body, error.message, True
+    return found, msgspec.json.encode(found).decode()[:_SHOWN], False
+
+
+def _framed(content: bytes) -> Any:
+    """The JSON of the first event that has any, where a body comes framed as a stream."""
+    if not content.startswith((b"data:", b"event:", b"error:", b"id:", b"retry:", b":")):
+        return _NO_JSON
+    decoder = Decoder(Limits(event_bytes=len(content) + 2), error_field=True)
+    found = (_json(event.data) for event in decoder.feed(content + b"\n\n"))
+    return next((value for value in found if value is not _NO_JSON), _NO_JSON)

@@ -109,6 +109,13 @@ class ReceiveBuffer:
             self.buffer_updated(count)
             left = left[count:]
 
+    def let_go(self) -> None:
+        """Leave this memory to those who hold views of it, and go on in another."""
+        unread = self.data[self.start : self.end]
+        self._allocate(min(max(_INITIAL, len(unread)), self.limit))
+        self.start, self.end = 0, len(unread)
+        self.data[: self.end] = unread
+
     def shrink(self) -> None:
         """Give back the room of a connection that goes idle. Only while empty."""
         if self.start == self.end:

@@ -182,6 +182,7 @@ class ClientConnection:
         self._head: _Head | None = None
         self._method = b""
         self._persists = True
+        self._over = False  # the content said so; its framing may still be under way
         self.body: BodyReader | None = None
         self.cycles = 0
 
@@ -193,6 +194,7 @@ class ClientConnection:
         """
         self._head = _Head(h11.CLIENT, self._limits)
         self.body = None
+        self._over = False
         self.cycles += 1
         try:
             self._method = method.encode("ascii")
@@ -223,7 +225,8 @@ class ClientConnection:
         assert self._head is not None
         raw: RawHeaders = list(event.headers)
         self.body = self._body_reader(event.status_code, raw)
-        self._persists = _persists(raw, event.http_version)
+        # A body that ends with the connection leaves none to use again.
+        self._persists = _persists(raw, event.http_version) and not isinstance(self.body, CloseReader)
         self._head.give_back(self.buffer)
         self._head = None
         return ResponseHead(
@@ -267,11 +270,20 @@ class ClientConnection:
         """Whether the connection could be reused once the response is finished."""
         return self._persists
 
+    def nothing_follows(self, *, spoiled: bool) -> None:
+        """The content has ended, whatever the framing says. More content behind that, or spoiled,
+        which tells that there was some already, and the connection is not used again."""
+        self._over = True
+        if spoiled:
+            self._persists = False
+
     def drain(self) -> None:
         """Pass over what the buffer holds of the body. Raises RemoteProtocolError."""
         if self.body is not None and not self.body.complete:
             spans: list[Span] = []
             self.body.read(self.buffer, spans)
+            if self._over and any(self.buffer.data[start:stop].strip() for start, stop in spans):
+                self._persists = False
 
 
 def _what_is_wrong(method: str, target: str, headers: RawHeaders) -> str:
