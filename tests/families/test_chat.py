@@ -123,6 +123,7 @@ def test_a_bytearray_will_do() -> None:
     event = chat.decode(payload)
     assert event._json is payload
     assert event == chat.decode(OPENAI)
+    assert not event != chat.decode(OPENAI)  # noqa: SIM202  # != is told apart from ==
     assert chat.encode(event) == OPENAI
 
 

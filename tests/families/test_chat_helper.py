@@ -134,6 +134,8 @@ def test_events_are_plain_values() -> None:
     assert first.to_dict()["chunk"] == chunk({"content": "moon"})
     again = events_of(chat.Helper(), chunk({"content": "moon"}))
     assert [first, delta] == again
+    assert not first != again[0]  # noqa: SIM202  # != is told apart from ==
+    assert not delta != again[1]  # noqa: SIM202
     assert delta != first
     assert first != "moon"
     with pytest.raises(TypeError):
@@ -358,6 +360,7 @@ def test_an_earlier_events_snapshot_is_of_its_moment(schema: bool) -> None:
 
 def test_the_current_snapshot() -> None:
     helper = chat.Helper()
+    assert not helper.accumulator.complete
     assert helper.snapshot().choices == []
     events_of(helper, chunk({"content": "a"}))
     before = helper.snapshot()

@@ -71,6 +71,9 @@ class HelperEvent(msgspec.Struct):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.names)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # a Struct's own would compare all fields
+
     __hash__ = None  # type: ignore[assignment]  # as any value that holds lists
 
 

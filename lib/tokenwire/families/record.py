@@ -111,6 +111,9 @@ class Event(Record):
             getattr(self, name) == getattr(other, name) for name in self.__struct_fields__ if name[0] != "_"
         )
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # a Struct's own would compare all fields
+
 
 def _json_text(value: Any, indent: int | None) -> str:
     text = msgspec.json.encode(value)
