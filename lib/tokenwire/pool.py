@@ -18,6 +18,9 @@ fall between two consistent states, and `Client` may be used from many threads. 
 lock is reentrant: a garbage collection inside it may close a stream.
 
 There are no background tasks. Connections that idled too long go at the next acquire.
+
+After a fork the child's pool begins empty. The connections it inherits are the
+parent's: it gives them up without a word on the wire, wherever it meets them.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ import bisect
 import enum
 import os
 import threading
+import weakref
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenwire.backends.base import Backend, Event, Origin, Transport
@@ -38,6 +43,10 @@ if TYPE_CHECKING:
     import ssl
 
 __all__ = ["Connection", "Pool", "State"]
+
+#: Bytes behind the end of a stream that are worth reading to keep its connection: the last chunk,
+#: trailers, a [DONE]. A new connection costs less than more of them.
+_DRAIN = 65_536
 
 
 class State(enum.Enum):
@@ -52,11 +61,12 @@ class State(enum.Enum):
 class Connection:
     """One connection: its transport, and its HTTP. Owned by one exchange while ACTIVE."""
 
-    __slots__ = ("http", "idle_since", "origin", "state", "transport")
+    __slots__ = ("http", "idle_since", "loop", "origin", "pid", "state", "transport")
 
-    def __init__(self, origin: Origin, transport: Transport, limits: Limits) -> None:
+    def __init__(self, origin: Origin, transport: Transport, limits: Limits, pid: int, loop: object) -> None:
         self.origin = origin
         self.transport = transport
+        self.pid, self.loop = pid, loop  # where it was made
         self.http = ClientConnection(limits)
         self.state = State.ACTIVE
         self.idle_since = 0.0
@@ -75,14 +85,15 @@ def _idle_since(connection: Connection) -> float:
 
 
 class _Waiter:
-    """One who waits for a slot. granted: a connection, or True for the right to make one."""
+    """One who waits for a slot. connection: the one that came with it, or None for the right to make one."""
 
-    __slots__ = ("event", "granted", "origin")
+    __slots__ = ("connection", "event", "has_slot", "origin")
 
     def __init__(self, origin: Origin, event: Event) -> None:
         self.origin = origin
         self.event = event
-        self.granted: Connection | bool = False
+        self.has_slot = False
+        self.connection: Connection | None = None
 
 
 class Pool:
@@ -102,30 +113,46 @@ class Pool:
         self._pid = os.getpid()
         self._token: Any = None
         self.made = 0
+        _pools.add(self)
+
+    def __del__(self) -> None:
+        for connection in self._unused:
+            self._shut(connection)
 
     # -- what others ask ------------------------------------------------------------
+
+    def check(self) -> None:
+        """Refuse to be used after close, and by a second event loop: RuntimeError. Synchronous."""
+        if self._closed:
+            raise RuntimeError("this client is closed")
+        if not self._at_home():
+            raise RuntimeError(
+                "this AsyncClient belongs to the event loop that first used it, and now another one runs, "
+                "or none: make one client per loop"
+            )
 
     async def acquire(self, origin: Origin, *, connect: float | None, deadline: float | None) -> Connection:
         """A connection to this origin, ACTIVE: one that is there, or a new one. A checkpoint.
 
         connect: seconds that making one may take. deadline: when to give up at all.
-        Raises PoolTimeoutError, TimeoutError (connect), OSError. Cancelled, it has
-        taken nothing.
+        Raises PoolTimeoutError, TimeoutError (connect), OSError; RuntimeError as `check`.
+        Cancelled, it has taken nothing.
         """
-        self._belongs_here()
+        self.check()
         unfinished: list[Connection] = []
-        while True:
-            with self._lock:
-                self._expire()
-                found: Connection | bool | _Waiter = self._take(origin, unfinished)
-            if isinstance(found, _Waiter):
-                found = await self._wait(found, deadline)
-            if found is True:
-                return await self._connect(origin, connect, deadline)
-            assert isinstance(found, Connection)
+        with self._lock:
+            self._expire()
+            found: Connection | _Waiter | None = self._take(origin)
+        if isinstance(found, _Waiter):
+            found = await self._wait(found, deadline)
+        while found is not None:
+            # From here on a slot is ours, and stays so until we have something to show for it.
             if await self._fits(found):
+                found.state = State.ACTIVE
                 return found
-            unfinished.append(found)
+            with self._lock:
+                found = self._other(found, unfinished)
+        return await self._connect(origin, connect, deadline)
 
     def release(self, connection: Connection) -> None:
         """Give back a connection whose response is over: it is kept if it can be, else closed. Synchronous."""
@@ -140,17 +167,15 @@ class Pool:
             else:
                 self._close(connection)
                 return
-            if self._closed or self._pid != os.getpid() or self._dead_loop():
+            if self._closed or self._pid != connection.pid or not self._at_home():
                 self._close(connection)
                 return
             http.buffer.shrink()
             connection.idle_since = self.backend.now()
             if self._waiters:
                 self._grant(connection)
-                return
-            self._unused.append(connection)
-            while len(self._unused) > self._limits.max_idle:
-                self._close(self._unused[0])
+            else:
+                self._keep(connection)
 
     def discard(self, connection: Connection) -> None:
         """Close a connection, whatever it was doing. Synchronous, idempotent."""
@@ -158,11 +183,14 @@ class Pool:
             self._close(connection)
 
     def close(self) -> None:
-        """Close all that is unused; what is active closes when it is given back. Synchronous, idempotent."""
+        """Close all that is unused; what is active closes when it is given back, and whoever waits is
+        refused. Synchronous, idempotent."""
         with self._lock:
             self._closed = True
             for connection in list(self._unused):
                 self._close(connection)
+            for waiter in self._waiters:
+                waiter.event.set()
 
     def counts(self) -> dict[str, int]:
         """How many connections are idle, draining, active (being made, included), and how many callers wait."""
@@ -177,24 +205,55 @@ class Pool:
 
     # -- inside, under the lock -------------------------------------------------------
 
-    def _take(self, origin: Origin, unfinished: list[Connection]) -> Connection | bool | _Waiter:
-        """A connection but these, or True for the right to make one, or a place in the queue."""
-        if not self._waiters:
-            # The one used last: it is the likeliest to be alive.
-            for connection in reversed(self._unused):
-                if connection.origin == origin and connection not in unfinished:
-                    self._unused.remove(connection)
-                    return connection
-            if self._slots < self._limits.max_connections:
-                self._slots += 1
-                return True
-            if self._unused:
-                self._close(self._unused[0])
-                self._slots += 1
-                return True
+    def _take(self, origin: Origin) -> Connection | _Waiter | None:
+        """A slot: a connection, or None for the right to make one. Else a place in the queue."""
+        # While others wait nothing is unused: all that is given back goes to them.
+        found = self._unused_one(origin, ())
+        if found is not None:
+            return found
+        if self._slots < self._limits.max_connections:
+            self._slots += 1
+            return None
+        if self._unused:
+            self._shut(self._unused.pop(0))
+            return None
         waiter = _Waiter(origin, self.backend.event())
         self._waiters.append(waiter)
         return waiter
+
+    def _unused_one(self, origin: Origin, but: Sequence[Connection]) -> Connection | None:
+        # The one used last: it is the likeliest to be alive.
+        for connection in reversed(self._unused):
+            if connection.origin == origin and connection not in but:
+                self._unused.remove(connection)
+                return connection
+        return None
+
+    def _other(self, unfit: Connection, unfinished: list[Connection]) -> Connection | None:
+        """What to take for one that does not fit, and with its slot: another, or None for the right to make one."""
+        other = self._unused_one(unfit.origin, unfinished)
+        if unfit.state is State.CLOSED:
+            if other is not None:
+                self._give_back()
+            return other
+        # Its body has not ended yet. We do not wait for that; a later acquire may find it ended.
+        unfinished.append(unfit)
+        if other is None and (self._waiters or self._slots >= self._limits.max_connections):
+            self._shut(unfit)
+            return None
+        if other is None:
+            self._slots += 1
+        self._keep(unfit)
+        return other
+
+    def _keep(self, connection: Connection) -> None:
+        """Put it among the unused, or close it where that is not wanted any more."""
+        if self._closed:
+            self._close(connection)
+            return
+        bisect.insort(self._unused, connection, key=_idle_since)
+        while len(self._unused) > self._limits.max_idle:
+            self._close(self._unused[0])
 
     def _grant(self, connection: Connection | None) -> None:
         """Hand a slot, with its connection or empty, to who waits longest. The slot stays taken."""
@@ -202,7 +261,8 @@ class Pool:
         if connection is not None and connection.origin != waiter.origin:
             self._shut(connection)
             connection = None
-        waiter.granted = True if connection is None else connection
+        waiter.has_slot = True
+        waiter.connection = connection
         waiter.event.set()
 
     def _give_back(self) -> None:
@@ -217,12 +277,16 @@ class Pool:
             if connection in self._unused:
                 self._unused.remove(connection)
             self._shut(connection)
-            self._give_back()
+            if connection.pid == self._pid:
+                self._give_back()
 
-    @staticmethod
-    def _shut(connection: Connection) -> None:
+    def _shut(self, connection: Connection) -> None:
         connection.state = State.CLOSED
-        connection.transport.abort()
+        if connection.loop is not None and connection.pid != os.getpid():
+            # A fork's child shares its parent's selector: to close here would deafen the parent.
+            _inherited.append(connection)
+        else:
+            connection.transport.abort()
 
     def _expire(self) -> None:
         oldest = self.backend.now() - self._limits.idle_expiry
@@ -231,38 +295,39 @@ class Pool:
 
     # -- inside, awaiting ---------------------------------------------------------------
 
-    async def _wait(self, waiter: _Waiter, deadline: float | None) -> Connection | bool:
+    async def _wait(self, waiter: _Waiter, deadline: float | None) -> Connection | None:
+        """Wait for a slot; then as _take."""
         patience = self._limits.pool_timeout
         until = None if patience is None else self.backend.now() + patience
         if deadline is not None:
             until = deadline if until is None else min(until, deadline)
         try:
             await waiter.event.wait(until)
+            with self._lock:
+                if waiter.has_slot and not self._closed:
+                    return waiter.connection
         except BaseException:
             self._leave(waiter)
             raise
-        if waiter.granted is False:
-            self._leave(waiter)
-            if deadline is not None and until == deadline:
-                raise TimeoutError
-            raise PoolTimeoutError(
-                f"no connection became free within {patience:g} seconds (Limits.pool_timeout): "
-                f"all {self._limits.max_connections} are in use (Limits.max_connections)"
-            )
-        return waiter.granted
+        self._leave(waiter)
+        self.check()
+        if until == deadline:
+            raise TimeoutError
+        raise PoolTimeoutError(
+            f"no connection became free within {patience:g} seconds (Limits.pool_timeout): "
+            f"all {self._limits.max_connections} are in use (Limits.max_connections)"
+        )
 
     def _leave(self, waiter: _Waiter) -> None:
         """Stop to wait. What was granted meanwhile goes to the next."""
         with self._lock:
-            if waiter.granted is False:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-            elif waiter.granted is True:
+            if not waiter.has_slot:
+                self._waiters.remove(waiter)
+            elif waiter.connection is None:
                 self._give_back()
             else:
-                assert isinstance(waiter.granted, Connection)
-                waiter.granted.state = State.ACTIVE
-                self.release(waiter.granted)
+                waiter.connection.state = State.ACTIVE
+                self.release(waiter.connection)
 
     async def _connect(self, origin: Origin, seconds: float | None, deadline: float | None) -> Connection:
         until = None if seconds is None else self.backend.now() + seconds
@@ -275,47 +340,39 @@ class Pool:
             with self._lock:
                 self._give_back()
             raise
-        self.made += 1
-        return Connection(origin, transport, self._limits)
+        with self._lock:
+            self.made += 1
+        return Connection(origin, transport, self._limits, self._pid, self._token)
 
     async def _fits(self, connection: Connection) -> bool:
-        """Finish a connection that drains, and see whether one that idles is still alive."""
-        http = connection.http
+        """Finish a connection that drains, and see whether one that idles is still alive.
+
+        One that can never fit is shut, and its slot is still the caller's.
+        """
+        http, drained = connection.http, 0
         try:
             while True:
                 got = await connection.transport.poll(http.buffer)
                 if got is None:
                     break
-                if got == 0 or connection.state is State.IDLE:
-                    self.discard(connection)  # closed by the server, or it spoke out of turn
+                drained += got
+                if got == 0 or connection.state is State.IDLE or drained > _DRAIN:
+                    self._shut(connection)  # closed by the server, or it spoke out of turn, or on and on
                     return False
                 http.drain()
                 if http.finished:
                     break
         except (OSError, RemoteProtocolError):
-            self.discard(connection)
+            self._shut(connection)
             return False
         except BaseException:
             self.discard(connection)
             raise
-        if connection.state is State.DRAINING and not http.reusable:
-            if http.finished:
-                self.discard(connection)
-            else:
-                self._put_back(connection)
-            return False
-        connection.state = State.ACTIVE
-        return True
-
-    def _put_back(self, connection: Connection) -> None:
-        """Its body has not ended yet. This acquire does not wait for that; a later one may find it ended."""
-        with self._lock:
-            if self._closed:
-                self._close(connection)
-            elif self._waiters:
-                self._grant(connection)
-            else:
-                bisect.insort(self._unused, connection, key=_idle_since)
+        if http.reusable:
+            return True
+        if http.finished or not http.persists:
+            self._shut(connection)
+        return False
 
     def _context(self) -> ssl.SSLContext:
         if self._ssl_context is None:
@@ -326,35 +383,35 @@ class Pool:
 
     # -- loops and forks ----------------------------------------------------------------
 
-    def _belongs_here(self) -> None:
-        """Refuse a second loop, forget a parent's sockets, refuse after close."""
-        if self._closed:
-            raise RuntimeError("this client is closed")
-        if self._pid != os.getpid():
-            # A fork: these sockets are the parent's. Closing our descriptors does not close theirs;
-            # writing would.
-            self._lock = threading.RLock()
-            self._pid = os.getpid()
-            for connection in self._unused:
-                self._shut(connection)
-            self._unused = []
-            self._waiters = deque()
-            self._slots = 0
-            self._token = None
-        token = self.backend.token()
+    def _at_home(self) -> bool:
+        """Whether this is the event loop that first used it."""
+        try:
+            token = self.backend.token()
+        except RuntimeError:  # no loop at all: a late finalizer
+            return False
         if self._token is None:
             self._token = token
-        elif self._token is not token:
-            raise RuntimeError(
-                "this AsyncClient belongs to the event loop that first used it, and now another one runs: "
-                "make one client per loop"
-            )
+        return self._token is token
 
-    def _dead_loop(self) -> bool:
-        """Whether the loop that the connections belong to is not the one running here (a late finalizer)."""
-        if self._token is None:
-            return False
-        try:
-            return self.backend.token() is not self._token
-        except RuntimeError:
-            return True
+    def _forked(self) -> None:
+        """In the child: nothing here is ours."""
+        self._lock = threading.RLock()  # another thread of the parent may hold it
+        self._pid = os.getpid()
+        unused, self._unused = self._unused, []
+        for connection in unused:
+            self._shut(connection)
+        self._waiters = deque()
+        self._slots = 0
+        self._token = None
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_inherited: list[Connection] = []
+
+
+def _after_fork() -> None:
+    for pool in list(_pools):
+        pool._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
