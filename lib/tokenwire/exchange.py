@@ -12,6 +12,9 @@ without spending a retry.
 State changes are synchronous. Whatever interrupts an await (an error, a
 cancellation) closes the connection on its way through; that needs no shield.
 
+A server may answer before it has the whole request, 413 say, and close: then sending
+fails. What it said is looked for before that is reported.
+
 Clocks (see Timeouts) are arithmetic: each read gets the nearest of its deadlines,
 and when it passes, the one that was nearest is the one that is named. Keep-alives
 move `read`, and nothing else.
@@ -19,10 +22,11 @@ move `read`, and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tokenwire.backends.base import Backend, Origin
@@ -33,10 +37,20 @@ from tokenwire.errors import (
     APITimeoutError,
     BusyResourceError,
     LimitExceededError,
+    PoolTimeoutError,
     RemoteProtocolError,
     StreamConsumedError,
 )
-from tokenwire.pipeline import EventPipeline, Family, Helper, HelperPipeline, RawPipeline, WholeBody, is_stream
+from tokenwire.pipeline import (
+    EventPipeline,
+    Family,
+    Helper,
+    HelperPipeline,
+    RawPipeline,
+    WholeBody,
+    is_stream,
+    undecodable,
+)
 from tokenwire.policy import Limits, Retry, Timeouts
 from tokenwire.pool import Connection, Pool
 from tokenwire.wire.http1 import RawHeaders, ResponseHead
@@ -123,6 +137,7 @@ class Exchange:
     """
 
     def __init__(self, pool: Pool, request: Request) -> None:
+        pool.check()
         self._pool = pool
         self._backend: Backend = pool.backend
         self._request = request
@@ -135,6 +150,7 @@ class Exchange:
         total = request.timeouts.total
         self._total = None if total is None else now + total
         self._reading = False
+        self._ended = False
         self._until_event: float | None = None  # the event clock, and its name
         self._event_clock = "first_event"
         self._progress = now
@@ -163,14 +179,14 @@ class Exchange:
                 pipeline = EventPipeline(connection.http, head, family, limits)
             else:
                 pipeline = HelperPipeline(connection.http, head, family, helper, limits)
+            self.pipeline = pipeline
+            # What came behind the head in the same read.
+            self._early = list(pipeline.receive())
         except BaseException:
             self.abort()
             raise
-        self.pipeline = pipeline
-        # What came behind the head in the same read.
-        self._early = list(pipeline.receive())
         if self._early:
-            self._note_events(len(self._early))
+            self._note_events()
         self._settle()
 
     async def whole(self, family: Family) -> Any:
@@ -220,24 +236,34 @@ class Exchange:
                     self._arrived(count)
                     events = pipeline.receive() if count else pipeline.receive_eof()
                 if events:
-                    self._note_events(len(events))
+                    self._note_events()
                 if pipeline.done:
                     self._settle()
                 if events:
                     return events
         except BaseException:
             self.abort()
+            self._end(None)
             raise
         finally:
             self._reading = False
-        failure, pipeline.failure = pipeline.failure, None
+        failure = pipeline.failure
+        self._end(None)
         if failure is not None:
             raise failure
         return []
 
-    def _note_events(self, count: int) -> None:
+    def _end(self, failure: Exception | None) -> None:
+        """Nothing more is to be had from the stream; the next who asks gets this."""
+        self._ended = True
+        pipeline = self.pipeline
+        if pipeline is not None:
+            pipeline.done, pipeline.failure = True, failure
+
+    def _note_events(self) -> None:
         stats = self.stats
-        stats.events += count
+        assert self.pipeline is not None
+        stats.events = self.pipeline.events
         stats.last_event = stats.last_byte
         if not stats.first_event:
             stats.first_event = stats.last_byte
@@ -252,6 +278,9 @@ class Exchange:
             return
         self._connection = None
         if pipeline.failure is None:
+            if isinstance(pipeline, RawPipeline):
+                # Its last events are views of memory that the connection's next user would write to.
+                connection.http.buffer.let_go()
             self._pool.release(connection)
         else:
             _log.debug("%r ended with %s", self._request, type(pipeline.failure).__name__)
@@ -269,8 +298,7 @@ class Exchange:
                 _log.debug("%r: a kept connection was dead, another is taken", self._request)
         self.head = head
         if head.status_code >= 300:
-            body = await self._collect(connection, head)
-            raise body.error()
+            raise await self._refusal(connection, head)
         return connection, head
 
     async def _try(self) -> tuple[Connection, ResponseHead]:
@@ -278,17 +306,20 @@ class Exchange:
         self._connection = connection = await self._acquire()
         stats.reused = reused = connection.used
         stats.connected = time.monotonic_ns()
-        stats.first_byte = 0
+        stats.first_byte = stats.bytes = stats.reads = 0
         http, transport = connection.http, connection.transport
         try:
             data = http.send_request(request.method, request.target, request.headers, request.body)
             until, clock = self._nearest(request.timeouts.write, "write")
             try:
                 await transport.send(data, until)
-            except TimeoutError as error:
-                if error.errno is not None:
-                    raise
-                raise self._timed_out(clock) from None
+            except OSError as error:
+                early = await self._early_answer(connection)
+                if early is not None:
+                    return connection, early
+                if isinstance(error, TimeoutError) and error.errno is None:
+                    raise self._timed_out(clock) from None
+                raise
             stats.sent = time.monotonic_ns()
             first = request.timeouts.first_event
             self._progress = self._backend.now()
@@ -313,6 +344,20 @@ class Exchange:
         except BaseException:
             self.abort()
             raise
+
+    async def _early_answer(self, connection: Connection) -> ResponseHead | None:
+        """The head of what the server said before it stopped to take our request, where it is there already."""
+        http, head = connection.http, None
+        with contextlib.suppress(OSError):
+            while head is None:
+                count = await connection.transport.poll(http.buffer)
+                if not count:
+                    return None
+                self._arrived(count)
+                head = http.receive_head()
+            http.receive_eof()  # half a request has been sent: nothing can follow it
+            self.stats.head = self.stats.last_byte
+        return head
 
     async def _acquire(self) -> Connection:
         request = self._request
@@ -396,19 +441,9 @@ class Exchange:
         """Read a whole body, and give the connection back."""
         try:
             body = WholeBody(connection.http, head, self._request.limits)
-            body.receive()
-            self._until_event = None  # a whole body has no events
-            while not body.done:
-                if await self._read_once(connection):
-                    body.receive()
-                else:
-                    missing = body.receive_eof()
-                    if missing is not None and head.status_code < 300:
-                        raise APIConnectionError(f"The answer was cut: {missing} missing.")
+            await self._fill(connection, body)
         except OSError as error:
             self.abort()
-            if head.status_code >= 300:
-                return body  # what came of an error tells more than that it broke off
             raise APIConnectionError(f"Connection error: {_words(error)}.") from error
         except BaseException:
             self.abort()
@@ -417,35 +452,67 @@ class Exchange:
         self._pool.release(connection)
         return body
 
+    async def _fill(self, connection: Connection, body: WholeBody) -> None:
+        body.receive()
+        while not body.done:
+            if body.begun:  # blank lines only keep the line alive; behind the first word there are no events
+                self._until_event = None
+            if await self._read_once(connection):
+                body.receive()
+            else:
+                missing = body.receive_eof()
+                if missing is not None:
+                    raise APIConnectionError(f"The answer was cut: {missing} missing.")
+
+    async def _refusal(self, connection: Connection, head: ResponseHead) -> APIError:
+        """The exception for an answer with a status of 300 or more. However its body ends: that is the news."""
+        try:
+            body = WholeBody(connection.http, head, self._request.limits)
+        except RemoteProtocolError:
+            self.abort()
+            return undecodable(head)
+        try:
+            await self._fill(connection, body)
+        except (OSError, APIConnectionError):
+            self.abort()
+        except BaseException:
+            self.abort()
+            raise
+        else:
+            self._connection = None
+            self._pool.release(connection)
+        return body.error()
+
     # -- trying again -----------------------------------------------------------------------
 
     async def _with_retries(self, attempt: Callable[[], Any]) -> Any:
-        retry = self._request.retry
         while True:
             try:
                 return await attempt()
-            except APIStatusError as error:
-                if self.stats.retries >= retry.max_retries or not retry.wants(
-                    error.status_code, error.response.headers
-                ):
+            except (APIStatusError, APIConnectionError) as error:
+                seconds = self._pause(error)
+                if seconds is None:
                     raise
-                headers = error.response.headers
-            except (RemoteProtocolError, APITimeoutError) as error:
-                if self.stats.retries >= retry.max_retries or _final(error):
-                    raise
-                headers = {}
-            except APIConnectionError as error:
-                if self.stats.retries >= retry.max_retries or type(error) is not APIConnectionError:
-                    raise
-                headers = {}
-            seconds = retry.delay(
-                self.stats.retries, headers, wall_clock=time.time(), random=random.random()
-            )
-            if self._total is not None and self._backend.now() + seconds >= self._total:
-                raise self._timed_out("total")
             self.stats.retries += 1
             _log.info("%r: retry %d in %.2f seconds", self._request, self.stats.retries, seconds)
             await self._backend.sleep(seconds)
+
+    def _pause(self, error: APIStatusError | APIConnectionError) -> float | None:
+        """Seconds until another try, or None where there is to be none."""
+        retry, taken = self._request.retry, self.stats.retries
+        headers: Mapping[str, str] = {}
+        if isinstance(error, APIStatusError):
+            headers = error.response.headers
+            if not retry.wants(error.status_code, headers):
+                return None
+        elif isinstance(error, (PoolTimeoutError, LimitExceededError)) or getattr(error, "clock", "") == "total":
+            return None  # trying again cannot help
+        if taken >= retry.max_retries:
+            return None
+        seconds = retry.delay(taken, headers, wall_clock=time.time(), random=random.random())
+        if self._total is not None and self._backend.now() + seconds >= self._total:
+            return None  # no time is left for another: what went wrong says more than that
+        return seconds
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -455,12 +522,20 @@ class Exchange:
             await self._backend.checkpoint()
         except BaseException:
             self.abort()
+            self._end(None)
             raise
 
     @property
     def closed(self) -> bool:
         """Whether no connection is held any more."""
         return self._connection is None
+
+    def close(self) -> None:
+        """Stop to read: what has not been read by now never will be. Synchronous, idempotent."""
+        self.abort()
+        self._early = None
+        if not self._ended:
+            self._end(StreamConsumedError("this stream was closed before its end"))
 
     def abort(self) -> None:
         """Close the connection, whatever it is doing. Synchronous, idempotent."""
@@ -471,8 +546,3 @@ class Exchange:
 
 def _words(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
-
-
-def _final(error: APIError) -> bool:
-    """Whether trying again cannot help: the caller's whole time is over, or the server sends too much."""
-    return isinstance(error, LimitExceededError) or (isinstance(error, APITimeoutError) and error.clock == "total")

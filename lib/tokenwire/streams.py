@@ -17,7 +17,7 @@ firehose cannot starve its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -72,7 +72,14 @@ class Source(Generic[E]):
 
     def close(self) -> None:
         """End it: the connection is closed unless its response was over. Synchronous, idempotent."""
-        self.exchange.abort()
+        self.exchange.close()
+
+    def text_of(self) -> Callable[[Any], str]:
+        """What finds the text delta in an event."""
+        text = self.family.text
+        if self.helper is None or self.family.name != "chat":
+            return text  # the helper of Responses hands out the wire's own events
+        return lambda event: text(event.chunk) if event.type == "chunk" else ""
 
     def __del__(self) -> None:
         if not self.exchange.closed:
@@ -85,7 +92,7 @@ class _StreamBase(Generic[E]):
     def __init__(self, source: Source[E]) -> None:
         self._source = source
         self._ready: Iterator[E] = iter(())
-        self._rest: list[E] = []
+        self._rest: tuple[list[E], int] | None = None  # a large batch, and how much of it is ready
 
     @property
     def response(self) -> ResponseHead:
@@ -108,15 +115,32 @@ class _StreamBase(Generic[E]):
         """
         return self._source.snapshot()
 
-    def _cut(self, batch: list[E]) -> E | None:
-        """Make a batch the next to be handed out, in slices, and return its first event."""
-        if len(batch) > _SLICE:
-            self._rest = batch[_SLICE:]
-            batch = batch[:_SLICE]
-        else:
-            self._rest = []
+    def _slice(self, batch: list[E], start: int) -> E | None:
+        """Make the next slice of a batch ready, and return its first event."""
+        stop = start + _SLICE
+        if len(batch) > stop:
+            self._rest = (batch, stop)
+            batch = batch[start:stop]
+        elif start:
+            batch = batch[start:]
         self._ready = iter(batch)
         return next(self._ready, None)
+
+    def _begun(self) -> list[E]:
+        """What per-event iteration has read and not handed out."""
+        begun = [*self._ready]
+        if self._rest is not None:
+            batch, stop = self._rest
+            begun += batch[stop:]
+        self._drop()
+        return begun
+
+    def _drop(self) -> None:
+        self._ready, self._rest = iter(()), None
+
+    def _close(self) -> None:
+        self._drop()
+        self._source.close()
 
 
 # -- async ---------------------------------------------------------------------
@@ -138,17 +162,17 @@ class AsyncStream(_StreamBase[E]):
     async def __anext__(self) -> E:
         for event in self._ready:
             return event
-        if self._rest:
-            await self._source.exchange.checkpoint()
-            batch = self._rest
-        else:
-            source = self._source
-            if not source.mode:
-                source.choose("events")
-            batch = await source.read()
-            if not batch:
-                raise StopAsyncIteration
-        return self._cut(batch)  # type: ignore[return-value] # a batch is never empty
+        source, rest = self._source, self._rest
+        if rest is not None:
+            self._rest = None
+            await source.exchange.checkpoint()
+            return self._slice(*rest)  # type: ignore[return-value] # a batch is never empty
+        if source.mode != "events":
+            source.choose("events")
+        batch = await source.read()
+        if not batch:
+            raise StopAsyncIteration
+        return self._slice(batch, 0)  # type: ignore[return-value]
 
     def batches(self) -> AsyncIterator[list[E]]:
         """One list of events per socket read: the fastest loop. One true checkpoint each."""
@@ -169,8 +193,11 @@ class AsyncStream(_StreamBase[E]):
         return _AsyncRaw(self)
 
     async def aclose(self) -> None:
-        """Close: the connection is kept where the response was over, else closed at once. Idempotent."""
-        self._source.close()
+        """Close: the connection is kept where the response was over, else closed at once. Idempotent.
+
+        Read before its end and then closed, it raises StreamConsumedError when it is read again.
+        """
+        self._close()
 
     close = aclose
 
@@ -180,7 +207,7 @@ class AsyncStream(_StreamBase[E]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._source.close()
+        self._close()
 
 
 class _AsyncBatches(Generic[E]):
@@ -192,9 +219,8 @@ class _AsyncBatches(Generic[E]):
 
     async def __anext__(self) -> list[E]:
         stream = self._stream
-        begun = [*stream._ready, *stream._rest]
+        begun = stream._begun()
         if begun:  # per-event iteration came before
-            stream._ready, stream._rest = iter(()), []
             return begun
         batch: list[E] = await stream._source.read()
         if not batch:
@@ -205,7 +231,7 @@ class _AsyncBatches(Generic[E]):
 class _AsyncText(Generic[E]):
     def __init__(self, stream: AsyncStream[E]) -> None:
         self._stream = stream
-        self._text = stream._source.family.text
+        self._text = stream._source.text_of()
 
     def __aiter__(self) -> Self:
         return self
@@ -243,7 +269,7 @@ class AsyncHelperStream(AsyncStream[E]):
         self._source.choose("events")
         while await self._source.read():
             pass
-        self._ready, self._rest = iter(()), []
+        self._drop()
         return self
 
     async def _final(self) -> Any:
@@ -280,15 +306,14 @@ class Stream(_StreamBase[E]):
     def __next__(self) -> E:
         for event in self._ready:
             return event
-        batch = self._rest
+        source = self._source
+        if source.mode != "events":
+            source.choose("events")
+        batch: list[E] = run(source.read())
         if not batch:
-            source = self._source
-            if not source.mode:
-                source.choose("events")
-            batch = run(source.read())
-            if not batch:
-                raise StopIteration
-        return self._cut(batch)  # type: ignore[return-value] # a batch is never empty
+            raise StopIteration
+        self._ready = iter(batch)
+        return next(self._ready)
 
     def batches(self) -> Iterator[list[E]]:
         """One list of events per socket read: the fastest loop."""
@@ -297,7 +322,7 @@ class Stream(_StreamBase[E]):
 
     def text(self) -> Iterator[str]:
         """Just the text deltas, the same for both families."""
-        return filter(None, map(self._source.family.text, self))
+        return filter(None, map(self._source.text_of(), self))
 
     def raw(self) -> Iterator[ServerSentEvent]:
         """Server-sent events undecoded. As AsyncStream.raw."""
@@ -305,8 +330,11 @@ class Stream(_StreamBase[E]):
         return _Raw(self)
 
     def close(self) -> None:
-        """Close: the connection is kept where the response was over, else closed at once. Idempotent."""
-        self._source.close()
+        """Close: the connection is kept where the response was over, else closed at once. Idempotent.
+
+        Read before its end and then closed, it raises StreamConsumedError when it is read again.
+        """
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -314,7 +342,7 @@ class Stream(_StreamBase[E]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._source.close()
+        self._close()
 
 
 class _Batches(Generic[E]):
@@ -326,9 +354,8 @@ class _Batches(Generic[E]):
 
     def __next__(self) -> list[E]:
         stream = self._stream
-        begun = [*stream._ready, *stream._rest]
+        begun = stream._begun()
         if begun:  # per-event iteration came before
-            stream._ready, stream._rest = iter(()), []
             return begun
         batch: list[E] = run(stream._source.read())
         if not batch:
@@ -362,7 +389,7 @@ class HelperStream(Stream[E]):
         self._source.choose("events")
         while run(self._source.read()):
             pass
-        self._ready, self._rest = iter(()), []
+        self._drop()
         return self
 
     def get_final_completion(self) -> Any:
