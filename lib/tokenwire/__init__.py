@@ -79,15 +79,13 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from tokenwire import backends as backends
-    from tokenwire import server as server
-    from tokenwire import wire as wire
-    from tokenwire.client import NOT_GIVEN as NOT_GIVEN
-    from tokenwire.client import AsyncClient as AsyncClient
-    from tokenwire.client import AsyncClient as AsyncOpenAI
-    from tokenwire.client import Client as Client
-    from tokenwire.client import Client as OpenAI
-    from tokenwire.client import NotGiven as NotGiven
+    from tokenwire import backends as backends, server as server, wire as wire
+    from tokenwire.client import (
+        NOT_GIVEN as NOT_GIVEN,
+        AsyncClient as AsyncClient,
+        Client as Client,
+        NotGiven as NotGiven,
+    )
     from tokenwire.errors import (
         APIConnectionError as APIConnectionError,
         APIError as APIError,
@@ -115,8 +113,8 @@ if TYPE_CHECKING:
         TokenwireError as TokenwireError,
         UnprocessableEntityError as UnprocessableEntityError,
     )
-    from tokenwire.policy import Limits as Limits
-    from tokenwire.policy import Retry as Retry
-    from tokenwire.policy import Timeouts as Timeouts
-    from tokenwire.streams import AsyncStream as AsyncStream
-    from tokenwire.streams import Stream as Stream
+    from tokenwire.policy import Limits as Limits, Retry as Retry, Timeouts as Timeouts
+    from tokenwire.streams import AsyncStream as AsyncStream, Stream as Stream
+
+    AsyncOpenAI = AsyncClient
+    OpenAI = Client

@@ -66,6 +66,18 @@ __all__ = [
 class TokenwireError(Exception):
     """The base of every exception that tokenwire raises on purpose."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own way calls the class with args alone, and so loses what is passed by name:
+        # a process pool would break on the error in place of handing it on.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[TokenwireError], args: tuple[Any, ...], state: dict[str, Any]) -> TokenwireError:
+    """An exception out of its pickle."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 OpenAIError = TokenwireError
 

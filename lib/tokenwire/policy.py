@@ -7,6 +7,7 @@ passed in, so that every decision can be tested by a table.
 from __future__ import annotations
 
 import email.utils
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,12 @@ class Timeouts:
     first_event: float | None = 600.0
     event: float | None = 600.0
     total: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "write", "read", "first_event", "event", "total"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"Timeouts.{name} must be a positive number of seconds, or None, not {value!r}")
 
     @classmethod
     def of(cls, value: Timeouts | float | None) -> Timeouts:
@@ -78,6 +85,16 @@ class Limits:
     max_idle: int = 100
     idle_expiry: float = 60.0
     pool_timeout: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        # receive_buffer: less than a CRLF could not be read at all.
+        least = {"receive_buffer": 2, "max_idle": 0, "idle_expiry": 0, "pool_timeout": 0}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name == "pool_timeout" and value is None:
+                continue
+            if not value >= least.get(name, 1):
+                raise ValueError(f"Limits.{name} must be at least {least.get(name, 1)}, not {value!r}")
 
 
 DEFAULT_TIMEOUTS: Final = Timeouts()
@@ -128,16 +145,23 @@ def retry_after(headers: Mapping[str, str], *, wall_clock: float) -> float | Non
     `retry-after-ms` (OpenAI, Azure), else RFC 9110 section 10.2.3: "Retry-After
     = HTTP-date / delay-seconds".
     """
-    try:
-        return float(headers["retry-after-ms"]) / 1000
-    except (KeyError, ValueError):
-        pass
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
     value = headers.get("retry-after")
-    if value is None:
-        return None
+    seconds = _number(value)
+    if seconds is not None or value is None:
+        return seconds
     try:
-        return float(value)
+        date = email.utils.parsedate_tz(value)
+        return None if date is None else email.utils.mktime_tz(date) - wall_clock
+    except (ValueError, OverflowError):
+        return None  # the day 99, the year 99999: no date at all
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = math.nan if value is None else float(value)
     except ValueError:
-        pass
-    date = email.utils.parsedate_tz(value)
-    return None if date is None else email.utils.mktime_tz(date) - wall_clock
+        return None
+    return number if math.isfinite(number) else None

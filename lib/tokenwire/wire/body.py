@@ -53,15 +53,16 @@ class BodyReader(Protocol):
 # chunk extensions". 20 digits and trailing white space are h11's bounds.
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
 
-# RFC 9110, section 5: "field-line = field-name ":" OWS field-value OWS".
+# RFC 9112, section 5: "field-line = field-name ":" OWS field-value OWS". Which bytes a value may
+# hold is h11's word, so that a trailer is judged as a header is.
 _FIELD_LINE: Final = re.compile(
-    rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*((?:[^\x00\s\x7f]+(?:[ \t]+[^\x00\s\x7f]+)*)?)[ \t]*"
+    rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*((?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?)[ \t]*"
 )
 _SECTION_END: Final = re.compile(rb"\n\r?\n")
 
 # Chunk footer and next chunk-size line, as one key -> the size. An event of 256 to 4,095
 # bytes in a chunk of its own, nearly every token there is, has a line of three digits:
-# one look-up judges all seven bytes. At most 22 ** 3 keys.
+# one look-up judges all seven bytes. At most 22 ** 3 sizes, and 22 * 256 with a one-byte extension.
 _known_lines: dict[bytes, int] = {}
 
 _SIZE, _DATA, _FOOTER, _TRAILERS, _DONE = range(5)
@@ -75,10 +76,12 @@ class ChunkedReader:
      chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF"
     """
 
-    __slots__ = ("_left", "_limits", "_searched", "_state", "complete", "trailers")
+    __slots__ = ("_known", "_left", "_limits", "_searched", "_state", "complete", "trailers")
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
+        # What is known must not get past a bound that would refuse it.
+        self._known = _known_lines if limits.chunk_line_bytes >= 3 else {}
         self._state = _SIZE
         self._left = 0  # bytes of chunk-data still to come
         self._searched = 0  # bytes of an unfinished line or section that were searched already
@@ -87,20 +90,23 @@ class ChunkedReader:
 
     def read(self, buffer: ReceiveBuffer, spans: list[Span]) -> None:
         data, pos, end = buffer.data, buffer.start, buffer.end
-        known = _known_lines.get
+        known = self._known.get
         state, left = self._state, self._left
         try:
             while pos < end:
                 if state == _SIZE:
                     eol = data.find(b"\r\n", pos + self._searched, end)
                     if eol < 0:
-                        self._unfinished_line(end - pos)
+                        # All of it may be the line, but for a CR at its end, which may be half of a CRLF.
+                        self._searched = end - pos - data.endswith(b"\r", pos, end)
+                        self._bound("chunk_line_bytes", "a chunk-size line", self._searched)
+                        self._room_for("a chunk-size line", end - pos, buffer)
                         return
                     self._searched = 0
                     line = data[pos:eol]
                     left = self._size(line)
                     if len(line) == 3 and left:
-                        _known_lines[b"\r\n%b\r\n" % bytes(line)] = left
+                        self._known[b"\r\n%b\r\n" % bytes(line)] = left
                     pos = eol + 2
                     state = _DATA if left else _TRAILERS
                 elif state == _DATA:
@@ -136,6 +142,7 @@ class ChunkedReader:
                 elif state == _TRAILERS:
                     stop = self._trailer_end(data, pos, end)
                     if stop < 0:
+                        self._room_for("the trailer section", end - pos, buffer)
                         return
                     self._read_trailers(bytes(data[pos:stop]))
                     pos = stop
@@ -149,21 +156,27 @@ class ChunkedReader:
     def eof(self) -> str | None:
         return None if self.complete else _MISSING[self._state]
 
-    def _unfinished_line(self, length: int) -> None:
-        if length > self._limits.chunk_line_bytes:
+    def _bound(self, limit: str, what: str, length: int) -> None:
+        allowed: int = getattr(self._limits, limit)
+        if length > allowed:
             raise LimitExceededError(
-                f"a chunk-size line is longer than {self._limits.chunk_line_bytes} bytes (Limits.chunk_line_bytes)",
-                limit="chunk_line_bytes",
-                allowed=self._limits.chunk_line_bytes,
+                f"{what} is longer than {allowed} bytes (Limits.{limit})", limit=limit, allowed=allowed
             )
-        self._searched = max(0, length - 1)  # a CR at the end may be half of a CRLF
+
+    def _room_for(self, what: str, length: int, buffer: ReceiveBuffer) -> None:
+        """An unfinished line stays in the buffer: one that fills it would wait for its end for ever."""
+        if length >= buffer.limit:
+            raise LimitExceededError(
+                f"{what} is longer than the {buffer.limit} bytes of Limits.receive_buffer",
+                limit="receive_buffer",
+                allowed=buffer.limit,
+            )
 
     def _size(self, line: bytearray) -> int:
+        self._bound("chunk_line_bytes", "a chunk-size line", len(line))
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
             raise RemoteProtocolError(f"not a chunk-size line: {bytes(line[:80])!r}")
-        if len(line) > self._limits.chunk_line_bytes:
-            self._unfinished_line(len(line))
         return int(match[1], 16)
 
     def _trailer_end(self, data: bytearray, pos: int, end: int) -> int:
@@ -174,36 +187,33 @@ class ChunkedReader:
             return pos + 2
         match = _SECTION_END.search(data, pos + self._searched, end)
         length = (match.end() if match else end) - pos
-        if length > self._limits.trailer_bytes:
-            raise LimitExceededError(
-                f"the trailer section is longer than {self._limits.trailer_bytes} bytes (Limits.trailer_bytes)",
-                limit="trailer_bytes",
-                allowed=self._limits.trailer_bytes,
-            )
+        self._bound("trailer_bytes", "the trailer section", length)
         if match is None:
-            self._searched = max(0, length - 2)
+            self._searched = max(0, length - 2)  # what may be the beginning of its end
             return -1
         return match.end()
 
     def _read_trailers(self, section: bytes) -> None:
         lines: list[bytes] = []
-        for line in section.split(b"\n")[:-2]:
-            line = line.removesuffix(b"\r")
+        for raw in section.split(b"\n")[:-2]:
+            line = raw.removesuffix(b"\r")
             if line[:1] in (b" ", b"\t"):  # obs-fold: a continuation of the line before
                 if not lines:
                     raise RemoteProtocolError("the trailer section begins with a continuation line")
                 lines[-1] += b" " + line.lstrip(b" \t")
             else:
                 lines.append(line)
+        trailers: list[tuple[bytes, bytes]] = []
         for line in lines:
             match = _FIELD_LINE.fullmatch(line)
             if match is None:
                 raise RemoteProtocolError(f"not a trailer field: {line[:80]!r}")
-            self.trailers.append((match[1].lower(), match[2]))
+            trailers.append((match[1].lower(), match[2]))
         try:
-            h11.EndOfMessage(headers=self.trailers)
+            h11.EndOfMessage(headers=trailers)
         except h11.ProtocolError as error:
             raise RemoteProtocolError(f"bad trailers: {error}") from None
+        self.trailers = trailers
 
 
 def chunk(data: bytes) -> bytes:

@@ -36,6 +36,12 @@ __all__ = ["ClientConnection", "Headers", "RequestHead", "ResponseHead", "Server
 RawHeaders = list[tuple[bytes, bytes]]
 
 
+#: Their values are secrets, and no secret is ever shown.
+_HIDDEN: Final = frozenset(
+    ("api-key", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "x-goog-api-key")
+)
+
+
 class Headers(Mapping[str, str]):
     """Header fields: a mapping without regard to case. A repeated field's values are joined by ", "."""
 
@@ -72,8 +78,7 @@ class Headers(Mapping[str, str]):
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
 
     def __repr__(self) -> str:
-        hidden = ("authorization", "api-key", "x-api-key", "cookie", "set-cookie", "proxy-authorization")
-        shown = {name: "***" if name in hidden else value for name, value in self._indexed().items()}
+        shown = {name: "***" if name in _HIDDEN else value for name, value in self._indexed().items()}
         return f"Headers({shown!r})"
 
 
@@ -109,7 +114,7 @@ class RequestHead:
         self.http_version = http_version
 
     def __repr__(self) -> str:
-        return f"<RequestHead {self.method} {self.target}>"
+        return f"<RequestHead {self.method} {self.target.split('?')[0]}>"  # a query may hold a key
 
 
 def _tokens(headers: RawHeaders, name: bytes) -> list[bytes]:
@@ -138,10 +143,12 @@ class _Head:
     def __init__(self, role: Any, limits: Limits) -> None:
         self.h11 = h11.Connection(role, max_incomplete_event_size=limits.head_bytes)
         self._limits = limits
+        self._fed = 0
 
     def next_event(self, buffer: ReceiveBuffer) -> Any:
         """The next event, or None. Raises RemoteProtocolError."""
         if len(buffer):
+            self._fed += len(buffer)
             # h11 keeps what it was given, so the buffer lets go of all of it; what was
             # too much comes back by trailing_data.
             self.h11.receive_data(bytes(memoryview(buffer.data)[buffer.start : buffer.end]))
@@ -150,15 +157,20 @@ class _Head:
             event = self.h11.next_event()
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == 431:
-                raise LimitExceededError(
-                    f"a head is longer than {self._limits.head_bytes} bytes (Limits.head_bytes)",
-                    limit="head_bytes",
-                    allowed=self._limits.head_bytes,
-                ) from None
+                raise self._too_long() from None
             raise RemoteProtocolError(f"the peer broke HTTP: {error}") from None
-        if event is h11.NEED_DATA or event is h11.PAUSED:
-            return None
-        return event
+        # h11 bounds what is unfinished. A head that came whole, and a long row of interim ones, count as well:
+        # so the verdict does not hang on how the network cut them.
+        if self._fed - len(self.h11.trailing_data[0]) > self._limits.head_bytes:
+            raise self._too_long()
+        return None if event is h11.NEED_DATA else event
+
+    def _too_long(self) -> LimitExceededError:
+        return LimitExceededError(
+            f"a head is longer than {self._limits.head_bytes} bytes (Limits.head_bytes)",
+            limit="head_bytes",
+            allowed=self._limits.head_bytes,
+        )
 
     def give_back(self, buffer: ReceiveBuffer) -> None:
         """Leave to the body what came behind the head."""
@@ -173,7 +185,7 @@ _SWITCHED: Final = 101
 class ClientConnection:
     """The client's half of one connection, through any number of requests, one after another.
 
-    send_request -> receive_head until it answers -> read body -> next_cycle, or close.
+    send_request -> receive_head until it answers -> read body -> send_request again while `reusable`.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -181,6 +193,7 @@ class ClientConnection:
         self._limits = limits
         self._head: _Head | None = None
         self._method = b""
+        self._asked_close = False
         self._persists = True
         self._over = False  # the content said so; its framing may still be under way
         self.body: BodyReader | None = None
@@ -190,7 +203,8 @@ class ClientConnection:
         """The bytes of a whole request. headers hold the body's content-length.
 
         Raises LocalProtocolError, before a byte of it exists, where a part of the
-        head must not be sent: a line end in a value, say.
+        head must not be sent: a line end in a value, say, or a length that is not
+        the body's.
         """
         self._head = _Head(h11.CLIENT, self._limits)
         self.body = None
@@ -199,9 +213,17 @@ class ClientConnection:
         try:
             self._method = method.encode("ascii")
             request = h11.Request(method=self._method, target=target.encode("ascii"), headers=headers)
-            return (self._head.h11.send(request) or b"") + body
+            head = self._head.h11.send(request) or b""
         except (h11.LocalProtocolError, UnicodeEncodeError):
             raise LocalProtocolError(_what_is_wrong(method, target, headers)) from None
+        fields: RawHeaders = list(request.headers)
+        # What the head says of the body must be so: bytes beyond it would be the next request.
+        if _tokens(fields, b"transfer-encoding"):
+            raise LocalProtocolError("the header 'transfer-encoding' must not be sent: the body has a length")
+        if int((_tokens(fields, b"content-length") or [b"0"])[0]) != len(body):
+            raise LocalProtocolError(f"the header 'content-length' is not the body's: that has {len(body)} bytes")
+        self._asked_close = b"close" in _tokens(fields, b"connection")
+        return head + body
 
     def receive_head(self) -> ResponseHead | None:
         """The response's head, once it is whole; interim (1xx) responses are passed over.
@@ -217,25 +239,25 @@ class ClientConnection:
                 if event.status_code == _SWITCHED:
                     raise RemoteProtocolError("the server switched protocols (101), which was not asked for")
                 continue
-            if not isinstance(event, h11.Response):
-                raise RemoteProtocolError("the server closed the connection without an answer")
-            return self._take(event)
-
-    def _take(self, event: h11.Response) -> ResponseHead:
-        assert self._head is not None
-        raw: RawHeaders = list(event.headers)
-        self.body = self._body_reader(event.status_code, raw)
-        # A body that ends with the connection leaves none to use again.
-        self._persists = _persists(raw, event.http_version) and not isinstance(self.body, CloseReader)
-        self._head.give_back(self.buffer)
-        self._head = None
-        return ResponseHead(
-            event.status_code, event.reason.decode("latin-1"), Headers(raw), event.http_version.decode("ascii")
-        )
+            raw: RawHeaders = list(event.headers)
+            self.body = self._body_reader(event.status_code, raw)
+            # 9.6: "A client that sends a "close" connection option MUST NOT send further requests".
+            # And a body that ends with the connection leaves none to use again.
+            self._persists = (
+                _persists(raw, event.http_version)
+                and not self._asked_close
+                and not isinstance(self.body, CloseReader)
+            )
+            self._head.give_back(self.buffer)
+            self._head = None
+            return ResponseHead(
+                event.status_code, event.reason.decode("latin-1"), Headers(raw), event.http_version.decode("ascii")
+            )
 
     def _body_reader(self, status: int, headers: RawHeaders) -> BodyReader:
         """RFC 9112, section 6.3, in its order. h11 has judged the fields' own syntax already."""
-        # 1. "any response with a 1xx, 204, or 304 status code is always terminated by the first empty line"
+        # 1. "Any response to a HEAD request and any response with a 1xx, 204, or 304 status code is always
+        # terminated by the first empty line after the header fields"
         if self._method == b"HEAD" or status in (204, 304):
             return LengthReader(0)
         if _both_framings(headers):
@@ -286,20 +308,36 @@ class ClientConnection:
                 self._persists = False
 
 
-def _what_is_wrong(method: str, target: str, headers: RawHeaders) -> str:
-    """Which part of a refused request head is at fault, without its value: that may be a key."""
-    sound: RawHeaders = [(b"host", b"localhost")]
+def _bad_header(headers: RawHeaders) -> str | None:
+    """Which header must not be sent, without its value: that may be a key."""
     for name, value in headers:
         try:
-            h11.Request(method="GET", target="/", headers=[(name, value)] if name.lower() == b"host" else [*sound, (name, value)])
+            h11.EndOfMessage(headers=[(name, value)])
         except h11.LocalProtocolError:
             shown = name.decode("latin-1")
-            return f"the header {shown!r} must not be sent: its name or value has characters that HTTP forbids, such as a line end"
+            return (
+                f"the header {shown!r} must not be sent: its name or value has characters that HTTP forbids, "
+                "such as a line end, or it is no length or transfer coding that can be sent"
+            )
+    return None
+
+
+def _what_is_wrong(method: str, target: str, headers: RawHeaders) -> str:
+    """Which part of a refused request head is at fault."""
+    bad = _bad_header(headers)
+    if bad is not None:
+        return bad
+    sound: RawHeaders = [(b"host", b"localhost")]
     try:
         h11.Request(method=method, target="/", headers=sound)
     except (h11.LocalProtocolError, UnicodeEncodeError):
         return f"not an HTTP method: {method!r}"
-    return f"not a request target, it has characters that must be percent-encoded: {target!r}"
+    try:
+        h11.Request(method="GET", target=target, headers=sound)
+    except (h11.LocalProtocolError, UnicodeEncodeError):
+        path = target.split("?")[0]  # a query may hold a key
+        return f"not a request target, it has characters that must be percent-encoded: {path!r}"
+    return "the headers 'host', 'content-length' or 'transfer-encoding' are missing, repeated or contradict each other"
 
 
 class ServerConnection:
@@ -314,7 +352,8 @@ class ServerConnection:
         self._limits = limits
         self._head: _Head | None = None
         self._persists = True
-        self._chunked = False
+        self._method = b""
+        self._bodiless = self._chunked = False
         self._responded = False
         self.body: BodyReader | None = None
 
@@ -324,8 +363,10 @@ class ServerConnection:
         Raises RemoteProtocolError: answer with 400 (431 for a LimitExceededError)
         by `send_response`, and close.
         """
+        assert self.body is None or self._responded, "the request before is answered first"
         if self._head is None or self._responded:
             self._head = _Head(h11.SERVER, self._limits)
+            self._method = b""
             self.body = None
             self._responded = False
         try:
@@ -335,6 +376,10 @@ class ServerConnection:
             raw: RawHeaders = list(event.headers)
             if _both_framings(raw):
                 raise RemoteProtocolError("the request has both Content-Length and Transfer-Encoding")
+            # 6.1: "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding
+            # header field MUST treat the message as if the framing is faulty"
+            if event.http_version < b"1.1" and _tokens(raw, b"transfer-encoding"):
+                raise RemoteProtocolError("an HTTP/1.0 request has Transfer-Encoding")
         except RemoteProtocolError:
             self._persists = False
             raise
@@ -344,6 +389,7 @@ class ServerConnection:
             self.body = ChunkedReader(self._limits)
         else:
             self.body = LengthReader(int(lengths[0]) if lengths else 0)
+        self._method = event.method
         self._persists = _persists(raw, event.http_version)
         self._head.give_back(self.buffer)
         return RequestHead(
@@ -361,13 +407,20 @@ class ServerConnection:
     def send_response(self, status: int, headers: RawHeaders, body: bytes | None = None, *, reason: str = "") -> bytes:
         """A response's head, with its whole body where that is given; else the body follows by `send_data`.
 
-        Raises LocalProtocolError for a header that must not be sent.
+        What answers HEAD, or has status 204 or 304, has no body, whatever is given.
+        Raises LocalProtocolError for a header that must not be sent, and for a second response.
         """
+        if self._responded:
+            raise LocalProtocolError("the request has been answered already")
         machine = self._head.h11 if self._head is not None else h11.Connection(h11.SERVER)
         if machine.their_state is h11.ERROR or self.body is None or not self.body.complete:
             self._persists = False  # what stands unread would be taken for the next request
+        # RFC 9110, 9.3.2: "the server MUST NOT send content in the response" to HEAD; 6.4.1: "All 1xx, 204,
+        # and 304 responses do not include content."
+        empty = status in (204, 304)
+        self._bodiless = empty or self._method == b"HEAD"
         fields = list(headers)
-        if body is not None:
+        if body is not None and not empty:
             fields.append((b"content-length", b"%d" % len(body)))
         if not self._persists:
             fields.append((b"connection", b"close"))
@@ -375,17 +428,24 @@ class ServerConnection:
             response = h11.Response(status_code=status, headers=fields, reason=reason.encode("ascii"))
             head = machine.send(response) or b""
         except (h11.LocalProtocolError, UnicodeEncodeError):
-            raise LocalProtocolError("a response header has characters that HTTP forbids, such as a line end") from None
+            raise LocalProtocolError(
+                _bad_header(fields) or f"not a status, reason or set of headers that can be sent: {status} {reason!r}"
+            ) from None
         self._responded = True
-        if body is not None:
-            return head + body
-        self._chunked = b"transfer-encoding: chunked" in head.lower()
-        if not self._chunked:
+        said: RawHeaders = list(response.headers)
+        if b"close" in _tokens(said, b"connection"):
+            self._persists = False
+        by_length = bool(_tokens(said, b"content-length"))
+        # h11 has said "chunked" to a client that knows it, for a body whose length was not said.
+        self._chunked = not (self._bodiless or by_length) and (machine.their_http_version or b"") >= b"1.1"
+        if not (self._bodiless or by_length or self._chunked):
             self._persists = False  # the end of the connection is the end of the body
-        return head
+        return head if body is None or self._bodiless else head + body
 
     def send_data(self, data: bytes) -> bytes:
         """A piece of the response's body, framed as the head promised."""
+        if self._bodiless:
+            return b""
         return chunk(data) if self._chunked and data else data
 
     def send_end(self) -> bytes:

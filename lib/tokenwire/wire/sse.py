@@ -78,14 +78,17 @@ class Decoder:
         self._skip_lf = False
         self._names: dict[bytes, str] = {}
         self.last_event_id = ""
+        self._id = ""  # the specification's buffer: it becomes the last event ID at the next blank line
         self._line: bytearray | None = None  # an unfinished line
-        self._next_lf = -1  # where the next LF of this slice is, its end if there is none
+        # Where the slow gear saw the next LF of this slice, its end if there is none. Up to there lines
+        # end in CR alone, so the fast gear would search in vain, and for each line anew.
+        self._next_lf = -1
         self._clear()
 
     def _clear(self) -> None:
         """Forget the event under construction."""
         self._idle = True
-        self._data: list[Any] = []
+        self._data: bytearray | None = None
         self._size = 0
         self._event = ""
         self._retry: int | None = None
@@ -110,16 +113,17 @@ class Decoder:
         match, append, names = _EVENT.match, frames.append, self._names
         view = memoryview(data) if self._views else None
         limit = self._limit
-        for pos, end in spans:
-            if self._skip_lf:
+        for first, end in spans:
+            pos = first
+            if self._skip_lf and pos < end:
                 self._skip_lf = False
                 if data.startswith(b"\n", pos, end):
                     pos += 1
-            if self._first_line and self._line is None and not data.startswith(_BOM[:1], pos, end):
+            if self._first_line and pos < end and self._line is None and data[pos] != _BOM[0]:
                 self._first_line = False
             small = end - pos <= limit
             while pos < end:
-                if self._idle and small and self._next_lf != end:
+                if self._idle and small and self._next_lf < pos:
                     event = match(data, pos, end)
                     if event is not None:
                         name: str | None = ""
@@ -163,7 +167,6 @@ class Decoder:
     def _one_line(self, data: bytes | bytearray, pos: int, end: int, frames: list[Frame]) -> int:
         """Take one line, or the beginning of one, and return the position behind it."""
         if self._next_lf < pos:
-            # Remembered, so that a stream with CR line ends is not searched to its end for each line.
             lf = data.find(b"\n", pos, end)
             self._next_lf = end if lf < 0 else lf
         lf = self._next_lf
@@ -209,6 +212,7 @@ class Decoder:
             self._first_line = False
             if line.startswith(_BOM):
                 del line[:3]
+                self._size -= 3
         if not line:
             self._dispatch(frames)
             return
@@ -216,7 +220,8 @@ class Decoder:
         if colon == 0:
             # A comment is no part of an event: it neither dispatches one nor counts to its size.
             self._size -= len(line)
-            self._idle = not (self._data or self._event or self._retry is not None)
+            if self._data is None and not self._event and self._retry is None and self._id == self.last_event_id:
+                self._clear()  # nothing is held, so the lines that were ignored count no more
             return
         self._idle = False
         if colon < 0:
@@ -227,30 +232,34 @@ class Decoder:
             value_at = colon + (2 if line.startswith(b" ", colon + 1) else 1)
         if name == b"data":
             del line[:value_at]  # cuts the front off in place: the payload itself is not moved
-            self._data.append(line)
+            if self._data is None:
+                self._data = line
+            else:
+                self._data += b"\n"
+                self._data += line
         elif name == b"event":
             self._event = line[value_at:].decode("utf-8", "replace")
         elif name == b"id":
             # "If the field value does not contain U+0000 NULL ... Otherwise, ignore the field."
             if b"\0" not in line:
-                self.last_event_id = line[value_at:].decode("utf-8", "replace")
+                self._id = line[value_at:].decode("utf-8", "replace")
         elif name == b"retry":
-            # "If the field value consists of only ASCII digits"
+            # "If the field value consists of only ASCII digits". 18 of them are 30 million years.
             value = bytes(line[value_at:])
             if value.isdigit() and len(value) <= 18:
                 self._retry = int(value)
         elif name == b"error" and self._error_field:
             del line[:value_at]
-            self._data = [line]
+            self._data = line
             self._event = "error"
 
     def _dispatch(self, frames: list[Frame]) -> None:
+        # "Set the last event ID string of the event source to the value of the last event ID buffer."
+        self.last_event_id = self._id
         # "If the data buffer is an empty string, set the data buffer and the event type buffer to the
         # empty string and return." A `data` line without a value is not that: its buffer holds an LF.
-        if self._data:
-            payload: Any = self._data[0] if len(self._data) == 1 else bytearray(b"\n").join(self._data)
-            if self._views:
-                payload = memoryview(payload)
+        if self._data is not None:
+            payload: Any = memoryview(self._data) if self._views else self._data
             frames.append((payload, self._event, self.last_event_id, self._retry))
         self._clear()
 
