@@ -307,10 +307,10 @@ def test_a_handler_that_swallows_its_cancellation(stream: bool) -> None:
 
 def test_more_pipelined_bytes_than_may_wait() -> None:
     """The watch stops: the answers come all the same, one after another."""
-    one = b"".join(asking(CHAT)).replace(b"connection: close\r\n", b"")
-    count = 800
-    script = [one * (count - 1) + b"".join(asking(CHAT))]
-    pieces = [script[0][k : k + 4096] for k in range(0, len(script[0]), 4096)]
+    last = b"".join(asking({**CHAT, "padding": "x" * 5000}))
+    count = 40  # 200 KB, of which 64 may wait
+    requests = last.replace(b"connection: close\r\n", b"") * (count - 1) + last
+    pieces = [requests[k : k + 4096] for k in range(0, len(requests), 4096)]
     life = Life()
     transport, _, _ = live_asyncio(life, pieces, 0)
     assert life.begun == life.ended == count

@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -410,6 +411,16 @@ def test_each_token_after_a_wait_leaves_alone(backend: str) -> None:
     with serving(handler, backend=backend) as server, RawClient(server) as client:
         client.ask("POST", "/chat/completions", CHAT)
         assert [said(chunk) for chunk in client.chunks()[1][:-1]] == ["a", "b", "c"]
+
+
+def test_no_send_waits_for_an_acknowledgement(backend: str) -> None:
+    """Nagle's algorithm and delayed acknowledgements together would hold each second send for 40 ms."""
+    with serving(hello, backend=backend) as server, RawClient(server) as client:
+        begun = time.perf_counter()
+        for _ in range(100):
+            client.ask("POST", "/chat/completions", CHAT)
+            assert len(client.answer()[1]) > 100
+        assert time.perf_counter() - begun < 100 * 0.030
 
 
 def test_a_firehose_arrives_whole(backend: str) -> None:
