@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from support.served import CHAT, RESPONSES, payloads, run
 from tokenwire.server import Finish, Reasoning, Reciter, RequestError, ToolCall, Usage, recite
