@@ -84,7 +84,7 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-class Event(Record):
+class Event(Record):  # noqa: PLW1641 - mutable, as every Struct of ours: it has no hash
     """A Record that came as one whole JSON text: an event of a stream, or a whole answer.
 
     It keeps that text. What it was built from is not compared by ==.
@@ -189,12 +189,8 @@ def _without_none(value: Any) -> Any:
 
 # -- The open reading ----------------------------------------------------------
 
+#: Makes a JSON value into the declared type, or hands it back where its shape is another. None: nothing to make.
 _Builder = Callable[[Any], Any]
-
-
-class _Mismatch(Exception):
-    """The value has not the declared shape."""
-
 
 _plans: dict[type[Record], Callable[[dict[str, Any]], Record]] = {}
 
@@ -213,7 +209,7 @@ def _plan(cls: type[Record]) -> Callable[[dict[str, Any]], Record]:
     if plan is None:
         # Built at the first use of each class: importing costs nothing, and a class may hold itself.
         slot: list[Callable[[dict[str, Any]], Record]] = []
-        _plans[cls] = lambda value: slot[0](value)
+        _plans[cls] = lambda value: slot[0](value)  # noqa: PLW0108 - it is not there yet
         slot.append(_make_plan(cls))
         plan = _plans[cls] = slot[0]
     return plan
@@ -221,45 +217,39 @@ def _plan(cls: type[Record]) -> Callable[[dict[str, Any]], Record]:
 
 def _make_plan(cls: type[Record]) -> Callable[[dict[str, Any]], Record]:
     hints = typing.get_type_hints(cls)
-    known: dict[str, tuple[str, _Builder]] = {}
-    required = []
-    for field in msgspec.structs.fields(cls):
-        if field.name[0] == "_":
-            continue
-        known[field.encode_name] = (field.name, _builder(hints[field.name]))
-        if field.required:
-            required.append(field.name)
+    fields = [field for field in msgspec.structs.fields(cls) if field.name[0] != "_"]
+    known = {field.encode_name for field in fields}
+    blank = {field.name: None for field in fields if field.required}
+    renamed = [(field.encode_name, field.name) for field in fields if field.encode_name != field.name]
+    made = [
+        (field.name, builder) for field in fields if (builder := _builder(hints[field.name])) is not None
+    ]
     config = cls.__struct_config__
-    tag_field = config.tag_field if config.tag is not None else None
+    # What is no field and yet no extra: the tag, and the names of methods, which must not be shadowed
+    # (to_dict() has those).
+    reserved = {*dir(cls), *([config.tag_field] if config.tag is not None else [])}
 
     def build(value: dict[str, Any]) -> Record:
-        arguments = dict.fromkeys(required)
-        extra: dict[str, Any] | None = None
-        for key, item in value.items():
-            entry = known.get(key)
-            if entry is not None:
-                try:
-                    arguments[entry[0]] = entry[1](item)
-                except _Mismatch:
-                    arguments[entry[0]] = item
-            elif key != tag_field and not hasattr(cls, key):
-                # A key that is also the name of a method stays out of its way; to_dict() has it.
-                extra = extra or {}
-                extra[key] = item
+        arguments = {**blank, **value}
+        extra = None
+        if not known.issuperset(value):
+            extra = {key: arguments.pop(key) for key in value if key not in known}
+        for alias, name in renamed:
+            if alias in arguments:
+                arguments[name] = arguments.pop(alias)
+        for name, builder in made:
+            item = arguments.get(name)
+            if item is not None:
+                arguments[name] = builder(item)
         record = cls(**arguments)
-        if extra:
-            record.__dict__.update(extra)
+        if extra is not None:
+            record.__dict__.update({key: item for key, item in extra.items() if key not in reserved})
         return record
 
     return build
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-def _builder(hint: Any) -> _Builder:
-    """What makes a JSON value into the declared type; it raises _Mismatch where it cannot."""
+def _builder(hint: Any) -> _Builder | None:
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
         return _union(typing.get_args(hint))
@@ -269,10 +259,10 @@ def _builder(hint: Any) -> _Builder:
         return _dict(_builder(typing.get_args(hint)[1]))
     if isinstance(hint, type) and issubclass(hint, Record):
         return _object({}, hint)
-    return _same
+    return None
 
 
-def _union(members: tuple[Any, ...]) -> _Builder:
+def _union(members: tuple[Any, ...]) -> _Builder | None:
     """Containers are told apart by the value; Records by their tag.
 
     An object of another tag becomes the union's one Record without a tag, or what its members name as
@@ -281,7 +271,7 @@ def _union(members: tuple[Any, ...]) -> _Builder:
     tagged: dict[Any, type[Record]] = {}
     fallback: type[Record] | None = None
     tag_field: str | None = None
-    others: dict[type, _Builder] = {}
+    builders: dict[type, _Builder] = {}
     for member in members:
         if isinstance(member, type) and issubclass(member, Record):
             config = member.__struct_config__
@@ -293,13 +283,18 @@ def _union(members: tuple[Any, ...]) -> _Builder:
                 fallback = fallback or getattr(member, "other", None)
         else:
             origin = typing.get_origin(member)
-            if origin in (list, dict):
-                others[origin] = _builder(member)
+            builder = _builder(member)
+            if origin is not None and builder is not None:
+                builders[origin] = builder
     if tagged or fallback:
-        others[dict] = _object(tagged, fallback, tag_field)
+        builders[dict] = _object(tagged, fallback, tag_field)
+    if not builders:
+        return None
+    if len(builders) == 1:
+        return next(iter(builders.values()))
 
     def build(value: Any) -> Any:
-        builder = others.get(type(value))
+        builder = builders.get(type(value))
         return value if builder is None else builder(value)
 
     return build
@@ -310,36 +305,30 @@ def _object(
 ) -> _Builder:
     def build(value: Any) -> Any:
         if type(value) is not dict:
-            raise _Mismatch
-        tag = value.get(tag_field) if tag_field is not None else None
-        cls = tagged.get(tag, fallback) if isinstance(tag, str) or tag is None else fallback
-        if cls is None:
-            raise _Mismatch
-        return _plan(cls)(value)
+            return value
+        tag = value.get(tag_field) if tagged else None
+        cls = tagged.get(tag, fallback) if isinstance(tag, str) else fallback
+        return value if cls is None else _plan(cls)(value)
 
     return build
 
 
-def _list(item: _Builder) -> _Builder:
+def _list(builder: _Builder | None) -> _Builder | None:
+    if builder is None:
+        return None
+
     def build(value: Any) -> Any:
-        if type(value) is not list:
-            raise _Mismatch
-        built = []
-        for entry in value:
-            try:
-                built.append(item(entry))
-            except _Mismatch:
-                built.append(entry)
-        return built
+        return [builder(item) for item in value] if type(value) is list else value
 
     return build
 
 
-def _dict(item: _Builder) -> _Builder:
+def _dict(builder: _Builder | None) -> _Builder | None:
+    if builder is None:
+        return None
+
     def build(value: Any) -> Any:
-        if type(value) is not dict:
-            raise _Mismatch
-        return {key: item(entry) for key, entry in value.items()}
+        return {key: builder(item) for key, item in value.items()} if type(value) is dict else value
 
     return build
 
