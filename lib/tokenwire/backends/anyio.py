@@ -2,31 +2,34 @@
 
 anyio hands out bytes, so each read costs one copy, and its asyncio streams pause and
 resume the transport around each read. It is here for those who live in anyio and
-bring their own streams; the asyncio and trio backends are the fast ones.
+bring their own streams; the asyncio and trio backends are the fast ones. TLS is ours
+(tls.py), over a plain stream.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
-from anyio.streams.tls import TLSStream
 
 from tokenwire.backends import detect
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.tls import secure
 from tokenwire.wire.buffer import ReceiveBuffer
 
 T = TypeVar("T")
 
 __all__ = ["AnyioBackend", "AnyioTransport", "backend"]
 
-#: Seconds that `poll` lets a stream look for bytes that have come already: anyio cannot be asked not to wait.
-_GRACE = 0.001
+#: Rounds of the event loop in which bytes that have come already reach a stream that is read: the loop
+#: looks at its sockets in the first, reads them in the second, and wakes the reader in the third.
+_ROUNDS: Final = 4
 
 
 class AnyioTransport:
@@ -34,63 +37,81 @@ class AnyioTransport:
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
+        self._closed = False
 
     async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
         buffer.reclaim()
         with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
-            try:
-                data = await self._stream.receive(len(buffer.get_buffer()))
-            except anyio.EndOfStream:
-                return 0
-            except anyio.BrokenResourceError as error:
-                if isinstance(error.__cause__, ssl.SSLEOFError):
-                    return 0  # closed without close_notify, as many do
-                raise _broken(error) from error
-            except anyio.ClosedResourceError as error:
-                raise _broken(error) from error
-            buffer.feed(data)
-            return len(data)
+            return await self._receive(buffer)
         assert scope.cancelled_caught
         raise TimeoutError
 
     async def poll(self, buffer: ReceiveBuffer) -> int | None:
+        # anyio cannot be asked not to wait. So it is asked to, and called back after some rounds of the
+        # loop: no clock is in it, and what comes too late stays in the stream.
+        buffer.reclaim()
+        count: int | None = None
+        failure: OSError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_call_back, tasks.cancel_scope)
+            try:
+                count = await self._receive(buffer)
+            except OSError as error:  # kept out of the task group, which would wrap it
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return count
+
+    async def _receive(self, buffer: ReceiveBuffer) -> int:
         try:
-            return await self.receive_into(buffer, anyio.current_time() + _GRACE)
-        except TimeoutError:
-            return None
+            data = await self._stream.receive(len(buffer.get_buffer()))
+        except anyio.EndOfStream:
+            return 0
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise self._broken(error) from error
+        buffer.feed(data)
+        return len(data)
 
     async def send(self, data: bytes | bytearray | memoryview, deadline: float | None) -> None:
         with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
             try:
                 await self._stream.send(bytes(data))
             except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-                raise _broken(error) from error
+                raise self._broken(error) from error
             return
         assert scope.cancelled_caught
         raise TimeoutError
 
     def abort(self) -> None:
-        # anyio's aclose is the only close there is. Underneath lies a socket that both loops let us shut.
-        stream: Any = self._stream
-        while isinstance(stream, TLSStream):
-            stream = stream.transport_stream
-        transport = getattr(stream, "_transport", None)  # asyncio's, which closes its socket itself
-        if transport is not None:
-            transport.abort()
+        if self._closed:
             return
-        trio_socket = getattr(stream, "_trio_socket", None)
-        if trio_socket is not None:
-            trio_socket.close()
+        self._closed = True
+        # The one public way to close is aclose(), which closes at once and only then has its checkpoint: as
+        # far as that it can be driven by hand. (aclose_forcefully rests upon the same.)
+        closing = self._stream.aclose()
+        # RuntimeError: a finalizer outside of the run. ValueError, OSError: the descriptor has gone already.
+        with contextlib.suppress(StopIteration, RuntimeError, ValueError, OSError):
+            closing.send(None)
+        closing.close()
 
     async def aclose(self) -> None:
-        await anyio.aclose_forcefully(self._stream)
+        self.abort()
+        await anyio.lowlevel.checkpoint()
+
+    def _broken(self, error: Exception) -> OSError:
+        if self._closed:
+            return ConnectionAbortedError("the connection was closed here")
+        cause = error.__cause__
+        if isinstance(cause, OSError):
+            return cause
+        return ConnectionResetError(str(error) or "the connection is closed")
 
 
-def _broken(error: Exception) -> OSError:
-    cause = error.__cause__
-    if isinstance(cause, OSError):
-        return cause
-    return ConnectionResetError(str(error) or "the connection is closed")
+async def _call_back(scope: anyio.CancelScope) -> None:
+    for _ in range(_ROUNDS):
+        await anyio.lowlevel.checkpoint()
+    scope.cancel()
 
 
 class AnyioEvent:
@@ -133,23 +154,15 @@ class AnyioBackend:
 
     async def connect(self, origin: Origin, ssl_context: ssl.SSLContext | None, deadline: float | None) -> Transport:
         with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
-            stream: Any
+            stream: anyio.abc.ByteStream
             if origin.uds is not None:
                 stream = await anyio.connect_unix(origin.uds)
             else:
                 stream = await anyio.connect_tcp(origin.host, origin.port)
-            if ssl_context is not None:
-                plain = stream
-                try:
-                    stream = await TLSStream.wrap(
-                        plain, hostname=origin.host, ssl_context=ssl_context, standard_compatible=False
-                    )
-                except BaseException as error:
-                    AnyioTransport(plain).abort()
-                    if isinstance(error, (anyio.BrokenResourceError, anyio.EndOfStream)):
-                        raise _broken(error) from error
-                    raise
-            return AnyioTransport(stream)
+            transport = AnyioTransport(stream)
+            if ssl_context is None:
+                return transport
+            return await secure(self, transport, ssl_context, None, hostname=origin.host)
         assert scope.cancelled_caught
         raise TimeoutError
 
@@ -162,14 +175,20 @@ class AnyioBackend:
         raise NotImplementedError("serving uses the asyncio or the trio backend, whichever runs")
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
+        failures: list[Exception] = []
         async with anyio.create_task_group() as tasks:
 
             async def one(function: Callable[[], Awaitable[None]]) -> None:
-                await function()
+                try:
+                    await function()
+                except Exception as error:  # kept out of the task group, which would wrap it
+                    failures.append(error)
                 tasks.cancel_scope.cancel()
 
             for function in functions:
                 tasks.start_soon(one, function)
+        if failures:
+            raise failures[0]
 
 
 _backend = AnyioBackend()

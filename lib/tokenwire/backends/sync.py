@@ -10,6 +10,8 @@ deadline however many reads TLS needs for it, and `poll` (ours) needs no mode sw
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import socket
 import ssl
@@ -43,6 +45,9 @@ class SyncTransport:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._waiting = 0
+        self._aborted = False
+        self._pid = os.getpid()
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._tls = isinstance(sock, ssl.SSLSocket)
@@ -73,7 +78,9 @@ class SyncTransport:
             self._wanted = select.POLLOUT
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return 0
+            count = 0
+        if not count and self._aborted:  # by another thread: the end is our own
+            raise ConnectionAbortedError("the connection was closed here")
         buffer.buffer_updated(count)
         return count
 
@@ -90,13 +97,26 @@ class SyncTransport:
     def _wait(self, wanted: int, deadline: float | None) -> None:
         if self._sock.fileno() < 0:
             raise ConnectionAbortedError("the connection was closed here")
-        _wait(self._sock, self._poll, wanted, deadline)
+        self._waiting += 1
+        try:
+            _wait(self._sock, self._poll, wanted, deadline)
+        finally:
+            self._waiting -= 1
 
     def abort(self) -> None:
-        # Without unwrap(): a goodbye could block.
+        self._aborted = True
+        # Another thread that waits in poll(2) would sleep on beside a mere close. A fork's child
+        # must not: what it shuts down is its parent's.
+        if self._waiting and self._pid == os.getpid():
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
     async def aclose(self) -> None:
+        if isinstance(self._sock, ssl.SSLSocket) and not self._aborted:
+            # Ours is written at once, where it can be; the peer's goodbye is not waited for.
+            with contextlib.suppress(OSError, ValueError):
+                self._sock.unwrap()
         self.abort()
 
 
@@ -184,9 +204,9 @@ def _dial(origin: Origin, deadline: float | None) -> socket.socket:
     for family, _, _, _, address in socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM):
         try:
             sock = _connect(family, address, deadline)
-        except TimeoutError:
-            raise
         except OSError as error:
+            if isinstance(error, TimeoutError) and error.errno is None:
+                raise  # our deadline, not the kernel's
             failures.append(error)
         else:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)

@@ -1,13 +1,13 @@
 """trio.
 
-Theory of operation. Plain connections use the socket itself: `wait_readable`, then
+Theory of operation. Connections use the socket itself: `wait_readable`, then
 one non-blocking `recv_into` straight into the ReceiveBuffer. Every read waits in the
-kernel's queue first and so is a full checkpoint. TLS goes through trio.SSLStream,
-which hands out bytes: one copy.
+kernel's queue first and so is a full checkpoint. TLS is ours (tls.py), over that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import ssl
@@ -17,14 +17,15 @@ from typing import Any, TypeVar
 import trio
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.tls import HANDSHAKE, secure
 from tokenwire.wire.buffer import ReceiveBuffer
 
 T = TypeVar("T")
 
-__all__ = ["TrioBackend", "TrioSocketTransport", "TrioStreamTransport", "backend"]
+__all__ = ["TrioBackend", "TrioTransport", "backend"]
 
 
-class TrioSocketTransport:
+class TrioTransport:
     """A connected non-blocking socket."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -82,78 +83,13 @@ class TrioSocketTransport:
 
     def abort(self) -> None:
         if self._waiting:
-            trio.lowlevel.notify_closing(self._sock)
+            with contextlib.suppress(RuntimeError):  # outside of the run: nobody waits any more
+                trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
 
     async def aclose(self) -> None:
         self.abort()
         await trio.lowlevel.checkpoint()
-
-
-class TrioStreamTransport:
-    """Any trio stream: TLS."""
-
-    def __init__(self, stream: Any, sock: Any) -> None:
-        self._stream = stream
-        self._sock = sock
-
-    async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
-        buffer.reclaim()
-        with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
-            try:
-                data = await self._stream.receive_some(len(buffer.get_buffer()))
-            except trio.BrokenResourceError as error:
-                if isinstance(error.__cause__, ssl.SSLEOFError):
-                    return 0  # closed without close_notify, as many do
-                raise _broken(error) from error
-            except trio.ClosedResourceError as error:
-                raise _broken(error) from error
-            buffer.feed(data)
-            return len(data)
-        assert scope.cancelled_caught
-        raise TimeoutError
-
-    async def poll(self, buffer: ReceiveBuffer) -> int | None:
-        # A deadline that has passed lets the checkpoint at the end of a read through only where
-        # bytes are there already: trio.SSLStream tries its own store, then the socket, before it waits.
-        try:
-            return await self.receive_into(buffer, trio.current_time() + _GRACE)
-        except TimeoutError:
-            return None
-
-    async def send(self, data: bytes | bytearray | memoryview, deadline: float | None) -> None:
-        with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise _broken(error) from error
-            return
-        assert scope.cancelled_caught
-        raise TimeoutError
-
-    def abort(self) -> None:
-        self._sock.close()
-
-    async def aclose(self) -> None:
-        try:
-            with trio.CancelScope(deadline=trio.current_time() + _GOODBYE):
-                await self._stream.aclose()
-        finally:
-            self.abort()
-
-
-#: Seconds that `poll` lets TLS look for bytes that have come already.
-_GRACE = 0.001
-
-#: Seconds to wait for the peer's close_notify.
-_GOODBYE = 1.0
-
-
-def _broken(error: Exception) -> OSError:
-    cause = error.__cause__
-    if isinstance(cause, OSError):
-        return cause
-    return ConnectionResetError(str(error) or "the connection is closed")
 
 
 class TrioEvent:
@@ -223,12 +159,10 @@ class TrioBackend:
                 stream = await trio.open_unix_socket(origin.uds)
             else:
                 stream = await trio.open_tcp_stream(origin.host, origin.port)
+            transport = _bare(stream)
             if ssl_context is None:
-                return _bare(stream)
-            return await _secure(
-                stream,
-                trio.SSLStream(stream, ssl_context, server_hostname=origin.host, https_compatible=True),
-            )
+                return transport
+            return await secure(self, transport, ssl_context, None, hostname=origin.host)
         assert scope.cancelled_caught
         raise TimeoutError
 
@@ -251,25 +185,29 @@ class TrioBackend:
 
     async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> None:
         assert isinstance(listener, TrioListener)
-        context = listener.ssl_context
 
         async def life(stream: trio.SocketStream) -> None:
-            transport: Transport
-            if context is None:
-                transport = _bare(stream)
-            else:
-                try:
-                    transport = await _secure(
-                        stream, trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-                    )
-                except OSError:
-                    return  # the handshake failed: nobody to answer
+            transport: Transport = _bare(stream)
             try:
+                if listener.ssl_context is not None:
+                    try:
+                        transport = await secure(
+                            self, transport, listener.ssl_context, self.now() + HANDSHAKE, server_side=True
+                        )
+                    except OSError:
+                        return  # nobody to answer
                 await handle(transport)
             finally:
                 transport.abort()
 
-        await trio.serve_listeners(life, [listener.listener])
+        try:
+            await trio.serve_listeners(life, [listener.listener])
+        except BaseExceptionGroup as group:
+            # Nurseries wrap what a handler raised, one in the other.
+            failure: BaseException = group
+            while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+                failure = failure.exceptions[0]
+            raise failure from None
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
         failures: list[Exception] = []
@@ -288,23 +226,12 @@ class TrioBackend:
             raise failures[0]
 
 
-def _bare(stream: trio.SocketStream) -> TrioSocketTransport:
+def _bare(stream: trio.SocketStream) -> TrioTransport:
     """trio's own socket object hides what wait_readable takes: move its descriptor into a plain one."""
     family = stream.socket.family
     sock = socket.socket(family, socket.SOCK_STREAM, 0, fileno=stream.socket.detach())
     sock.setblocking(False)
-    return TrioSocketTransport(sock)
-
-
-async def _secure(stream: trio.SocketStream, secured: trio.SSLStream[trio.SocketStream]) -> TrioStreamTransport:
-    try:
-        await secured.do_handshake()
-    except BaseException as error:
-        stream.socket.close()
-        if isinstance(error, trio.BrokenResourceError):
-            raise _broken(error) from error
-        raise
-    return TrioStreamTransport(secured, stream.socket)
+    return TrioTransport(sock)
 
 
 _backend = TrioBackend()

@@ -1,0 +1,279 @@
+"""One connection under asyncio, and uvloop through it.
+
+Theory of operation. `BufferedProtocol` lets the event loop read straight into our
+ReceiveBuffer: no 256 KiB allocation per read (`data_received`), and no pausing and
+resuming round each (streams). The loop pushes: it may read while nobody waits. What
+came meanwhile is counted in `_unseen`, and handed out at the next `receive_into`.
+Only a buffer that is full pauses the transport, lazily, and that closes the kernel's
+window: backpressure.
+
+One timer per connection serves every deadline. It is armed once, and when it fires
+early (the deadline has moved on meanwhile) it arms itself anew, so that a read costs
+no timer at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import types
+from collections.abc import Generator
+from typing import Any, Final
+
+from tokenwire.wire.buffer import ReceiveBuffer
+
+__all__ = ["AsyncioTransport", "expire", "let_others_run"]
+
+#: What a peer that speaks first may send before anybody has asked.
+_EARLY: Final = 4_096
+
+
+@types.coroutine
+def let_others_run() -> Generator[None, None, None]:
+    """A checkpoint: what asyncio.sleep(0) does, without its frame."""
+    yield
+
+
+class AsyncioTransport(asyncio.BufferedProtocol):
+    """One connection: asyncio's protocol, and our Transport."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: Any = None
+        self._buffer: ReceiveBuffer | None = None
+        self._unseen = 0  # bytes in the buffer that no receive has told of yet
+        self._eof = self._lost = self._paused = self._blocked = False
+        self._error: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._closer: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._aborted = False
+        self._pid = os.getpid()
+
+    # -- what the event loop calls -------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        # send() returns when all has gone to the kernel, so anything left over blocks it.
+        self._transport.set_write_buffer_limits(high=0)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            # asyncio does it only for sockets that were made with IPPROTO_TCP spelled out; accepted ones inherit
+            # their listener's 0. Without it a token waits up to 40 ms for the acknowledgement of the last one.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        if self._aborted:  # before it was made
+            self._transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._buffer is None:  # the peer spoke before anybody asked
+            self._buffer = ReceiveBuffer(_EARLY)
+        return self._buffer.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        buffer = self._buffer
+        assert buffer is not None
+        buffer.buffer_updated(nbytes)
+        self._unseen += nbytes
+        reader = self._reader
+        if reader is not None:
+            self._reader = None
+            if not reader.done():
+                reader.set_result(None)
+        if buffer.end - buffer.start >= buffer.limit and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self._wake(self._reader)
+        return True  # the peer may have closed its half only, and wait for our answer
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        if self._error is None and not self._eof:  # an abort of ours, or the peer's end, came first
+            self._error = exc
+        self._stop_timer()
+        for waiter in (self._reader, self._writer, self._closer):
+            self._wake(waiter)
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._wake(self._writer)
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # -- the port ------------------------------------------------------------------
+
+    async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
+        buffer.reclaim()
+        if self._buffer is not buffer:
+            self._bind(buffer)
+        if self._paused:
+            self._resume()
+        if self._unseen:
+            await let_others_run()
+        elif not (self._eof or self._lost):
+            self._reader = reader = self._loop.create_future()
+            if deadline is not None:
+                self._arm(deadline)
+            try:
+                await reader
+            finally:
+                self._reader = None
+        count = self._unseen
+        if count:
+            self._unseen = 0
+            if self._buffer is not buffer:
+                return self._take_early(buffer, count)
+            return count
+        if self._error is not None:
+            raise self._broken()
+        return 0
+
+    async def poll(self, buffer: ReceiveBuffer) -> int | None:
+        buffer.reclaim()
+        if self._buffer is not buffer:
+            self._bind(buffer)
+        if self._paused:
+            self._resume()
+        for _ in range(2):
+            # Two rounds of the loop: it looks at its sockets in the first, and reads them in the second.
+            if self._unseen or self._eof or self._lost:
+                break
+            await let_others_run()
+        count = self._unseen
+        if count:
+            self._unseen = 0
+            if self._buffer is not buffer:
+                return self._take_early(buffer, count)
+            return count
+        if self._error is not None:
+            raise self._broken()
+        return 0 if self._eof or self._lost else None
+
+    async def send(self, data: bytes | bytearray | memoryview, deadline: float | None) -> None:
+        if self._lost or self._transport.is_closing():
+            await let_others_run()
+            raise self._broken()
+        self._transport.write(data)
+        if not self._blocked:
+            await let_others_run()
+        while self._blocked and not self._lost:
+            self._writer = writer = self._loop.create_future()
+            timer = None if deadline is None else self._loop.call_at(deadline, expire, writer)
+            try:
+                await writer
+            finally:
+                self._writer = None
+                if timer is not None:
+                    timer.cancel()
+        if self._lost:
+            raise self._broken()
+
+    def abort(self) -> None:
+        # In a fork's child the transport is the parent's: to close it would take the socket
+        # out of the epoll set that the two share.
+        if self._aborted or self._pid != os.getpid():
+            return
+        self._aborted = True
+        if self._error is None:
+            self._error = ConnectionAbortedError("the connection was closed here")
+        self._stop_timer()
+        if self._transport is None or self._loop.is_closed():
+            return
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._transport.abort()
+        else:  # a finalizer, in another thread or between two runs of the loop
+            self._loop.call_soon_threadsafe(self._transport.abort)
+
+    async def aclose(self) -> None:
+        self._stop_timer()
+        if self._blocked:  # a send that was given up: what it left behind may never go
+            self.abort()
+        self._transport.close()
+        if self._lost:
+            await let_others_run()
+            return
+        self._closer = self._loop.create_future()
+        try:
+            await self._closer
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._closer = None
+
+    # -- inside --------------------------------------------------------------------
+
+    def _bind(self, buffer: ReceiveBuffer) -> None:
+        """Read into this buffer from now on, unless bytes that came early must move there first."""
+        if self._buffer is None or not self._unseen:
+            self._buffer = buffer
+            if self._paused:
+                self._resume()
+
+    def _take_early(self, buffer: ReceiveBuffer, count: int) -> int:
+        early = self._buffer
+        assert early is not None
+        taken = min(count, buffer.limit - len(buffer))
+        buffer.feed(memoryview(early.data)[early.start : early.start + taken])
+        early.start += taken
+        self._unseen = count - taken
+        self._bind(buffer)
+        return taken
+
+    def _resume(self) -> None:
+        if self._buffer is None or self._buffer.full:
+            return
+        self._paused = False
+        if not (self._eof or self._lost or self._transport.is_closing()):
+            self._transport.resume_reading()
+
+    def _broken(self) -> OSError:
+        error = self._error
+        if isinstance(error, OSError):
+            return error
+        broken = ConnectionResetError("the connection is closed" if error is None else str(error))
+        broken.__cause__ = error
+        return broken
+
+    def _arm(self, deadline: float) -> None:
+        self._deadline = deadline
+        timer = self._timer
+        if timer is None:
+            self._timer = self._loop.call_at(deadline, self._ring)
+        elif timer.when() > deadline:
+            timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._reader is not None:
+            if self._loop.time() >= self._deadline:
+                expire(self._reader)
+            else:
+                self._timer = self._loop.call_at(self._deadline, self._ring)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def expire(waiter: asyncio.Future[None]) -> None:
+    """End a wait by TimeoutError."""
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
