@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
@@ -19,7 +19,8 @@ from tokenwire.backends.sync import run
 from tokenwire.errors import LocalProtocolError, TokenwireError
 from tokenwire.exchange import Exchange, Request
 from tokenwire.families import chat, responses
-from tokenwire.families.parsing import response_format_param, text_format_param, tool_params
+from tokenwire.families.chat_events import HelperEvent
+from tokenwire.families.record import Record
 from tokenwire.pipeline import Family, Helper
 from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
 from tokenwire.pool import Pool
@@ -58,34 +59,39 @@ _PAIRS = (
 )
 
 
-def _host(url: str) -> str:
-    return (urlsplit(url).hostname or "").lower()
+def _place(url: str) -> tuple[str, int | None]:
+    """The host and the port that a URL leads to."""
+    parts = urlsplit(url)
+    return (parts.hostname or "").lower().rstrip("."), parts.port or _PORTS.get(parts.scheme)
+
+
+_PORTS = {"http": 80, "https": 443}
 
 
 def resolve(api_key: str | None, base_url: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The key and the URL to use. Explicit arguments win, then the environment's first pair.
+    """The key and the URL to use. Explicit arguments win, then the environment's first pair that has a key.
 
     A key found in the environment is never sent to the other pair's URL. Raises
     TokenwireError where there is no key.
     """
     pairs = [(environ.get(key) or None, environ.get(url) or default) for key, url, default in _PAIRS]
     if base_url is None:
-        chosen = 0 if pairs[0][0] or environ.get(_PAIRS[0][1]) else 1
-        key, url = pairs[chosen]
-        api_key = key if api_key is None else api_key
-        if api_key is None:
-            raise TokenwireError(
-                "no API key: pass api_key=, or set MUME_API_KEY or OPENAI_API_KEY in the environment"
-            )
-        return api_key, url
+        for (key, url), (_, url_name, _) in zip(pairs, _PAIRS, strict=True):
+            if key is not None or (api_key is not None and environ.get(url_name)):
+                return (key or "") if api_key is None else api_key, url
+        if api_key is not None:
+            return api_key, pairs[-1][1]
+        raise TokenwireError("no API key: pass api_key=, or set MUME_API_KEY or OPENAI_API_KEY in the environment")
     if api_key is not None:
         return api_key, base_url
-    for chosen, (key, _) in enumerate(pairs):
-        other = {_host(pairs[1 - chosen][1]), _host(_PAIRS[1 - chosen][2])}
-        own = {_host(pairs[chosen][1]), _host(_PAIRS[chosen][2])}
-        if key is not None and (_host(base_url) in own or _host(base_url) not in other):
+    place = _place(base_url)
+    for chosen, (key, own) in enumerate(pairs):
+        _, other = pairs[1 - chosen]
+        # The other pair's public host is its own on every port.
+        theirs = place == _place(other) or place[0] == _place(_PAIRS[1 - chosen][2])[0]
+        if key is not None and (place == _place(own) or not theirs):
             return key, base_url
-    raise TokenwireError(f"no API key for {_host(base_url)}: pass api_key=")
+    raise TokenwireError(f"no API key for {place[0]}: pass api_key=, or set the one that belongs there")
 
 
 class _Config:
@@ -105,6 +111,7 @@ class _Config:
         limits: Limits | None,
         uds: str | None,
     ) -> None:
+        self.given_key = api_key  # None: the environment's, which belongs to one place
         self.api_key, url = resolve(api_key, base_url, os.environ)
         self.organization = organization if organization is not None else os.environ.get("OPENAI_ORG_ID")
         self.project = project if project is not None else os.environ.get("OPENAI_PROJECT_ID")
@@ -117,28 +124,29 @@ class _Config:
 
     def set_url(self, url: str, uds: str | None) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"base_url must be an http or https URL, not {_shown(url)!r}")
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError(f"base_url must be an http or https URL with a host; its scheme is {parts.scheme!r}")
         if parts.username is not None or parts.password is not None:
             raise ValueError("base_url must not hold a user name or a password")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        self.base_url = url.rstrip("/")
-        host = parts.hostname.encode("idna").decode("ascii") if not parts.hostname.isascii() else parts.hostname
+        try:
+            host = parts.hostname.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError(f"base_url has no valid host: {parts.hostname!r}") from None
+        port = parts.port or _PORTS[parts.scheme]
         self.origin = Origin(parts.scheme, host, port, uds)
         self.path = parts.path.rstrip("/")
-        bracketed = f"[{host}]" if ":" in host else host
-        self.host_header = bracketed if parts.port is None else f"{bracketed}:{port}"
+        self.url_query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.host_header = f"[{host}]" if ":" in host else host
+        if parts.port is not None:
+            self.host_header += f":{port}"
+        # Without its query, which may hold a secret.
+        self.base_url = f"{parts.scheme}://{self.host_header}{self.path}"
 
     def copy(self) -> _Config:
         other = object.__new__(_Config)
         other.__dict__.update(self.__dict__)
         other.headers, other.query = dict(self.headers), dict(self.query)
         return other
-
-
-def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
 def _retry(max_retries: int) -> Retry:
@@ -157,25 +165,74 @@ def _encodable(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(mode="json", exclude_unset=True, by_alias=True)
+    if isinstance(value, Mapping):
+        return _with_plain_records(dict(value))
     if isinstance(value, Iterable):
-        return list(value)
-    raise TypeError(f"a request cannot hold a {type(value).__name__}: {value!r}"[:200])
+        return _with_plain_records(list(value))
+    raise TypeError(f"a request cannot hold a {type(value).__name__}")
+
+
+def _with_plain_records(value: Any) -> Any:
+    """The same value, with what a server sent us as the server sent it: unknown fields kept, nothing added."""
+    if type(value) is str:
+        return value
+    if isinstance(value, (Record, HelperEvent)):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {name: _with_plain_records(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_plain_records(item) for item in value]
+    return value
 
 
 def _without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if not _omitted(value)}
+
+
+def _omitted(value: object) -> bool:
     # The official SDK's own marks of absence come from its module under these names.
-    return {
-        name: value
-        for name, value in params.items()
-        if type(value).__name__ not in ("NotGiven", "Omit")
-    }
+    return type(value).__name__ in ("NotGiven", "Omit")
 
 
-def _header(name: str, value: str) -> tuple[bytes, bytes]:
+def _body(fields: dict[str, Any]) -> bytes:
     try:
-        return name.encode("ascii"), value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise LocalProtocolError(f"the header {name!r} has characters that HTTP forbids") from None
+        return msgspec.json.encode(_with_plain_records(fields), enc_hook=_encodable)
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"the request holds text that is not Unicode: {error.reason}") from None
+    except RecursionError:
+        raise TypeError("the request holds a value that is nested too deeply, or holds itself") from None
+
+
+def _headers(config: _Config, asked: Mapping[str, str], extra: Mapping[str, Any]) -> RawHeaders:
+    """Ours, then the client's, then the call's: later ones win, and a mark of absence takes one out."""
+    merged: dict[str, tuple[str, Any]] = {name.lower(): (name, value) for name, value in asked.items()}
+    for name, value in (*config.headers.items(), *extra.items()):
+        if name.lower() in _OURS:
+            raise LocalProtocolError(f"the header {name!r} says how the request is framed: it cannot be set")
+        merged[name.lower()] = (name, value)
+    found: RawHeaders = []
+    for name, value in merged.values():
+        if value is None or _omitted(value):
+            continue
+        if not isinstance(value, str):
+            raise TypeError(f"the header {name!r} must be a string, not a {type(value).__name__}")
+        try:
+            found.append((name.encode("ascii"), value.encode("latin-1")))
+        except UnicodeEncodeError:
+            raise LocalProtocolError(f"the header {name!r} has characters that HTTP forbids") from None
+    return found
+
+
+_OURS = ("content-length", "transfer-encoding")
+
+
+def _query(*parts: Mapping[str, object]) -> str:
+    asked: list[tuple[str, object]] = []
+    for name, value in {name: value for part in parts for name, value in part.items()}.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if item is not None and not _omitted(item):
+                asked.append((name, str(item).lower() if isinstance(item, bool) else item))
+    return f"?{urlencode(asked)}" if asked else ""
 
 
 def build_request(
@@ -193,42 +250,33 @@ def build_request(
 ) -> Request:
     """One request out of a client's settings and a call's arguments. Raises TypeError for what is not JSON."""
     body = b""
-    if params is not None:
-        fields = {**_without_omitted(params), **(extra_body or {})}
-        if stream:
-            fields["stream"] = True
-        body = msgspec.json.encode(fields, enc_hook=_encodable)
-    named_headers: dict[str, str] = {
+    headers: dict[str, str] = {
         "Host": config.host_header,
         "Accept": "text/event-stream" if stream else "application/json",
         "Accept-Encoding": "identity",
         "User-Agent": _USER_AGENT,
     }
     if config.api_key:
-        named_headers["Authorization"] = f"Bearer {config.api_key}"
+        headers["Authorization"] = f"Bearer {config.api_key}"
     if config.organization:
-        named_headers["OpenAI-Organization"] = config.organization
+        headers["OpenAI-Organization"] = config.organization
     if config.project:
-        named_headers["OpenAI-Project"] = config.project
+        headers["OpenAI-Project"] = config.project
     if params is not None:
-        named_headers["Content-Type"] = "application/json"
-    # Later ones win, without regard to case; a mark of absence takes one out.
-    merged = {name.lower(): (name, value) for name, value in named_headers.items()}
-    for extra in (config.headers, extra_headers or {}):
-        for name, value in extra.items():
-            merged[name.lower()] = (name, value)
-    headers: RawHeaders = [
-        _header(name, value) for name, value in merged.values() if isinstance(value, str)
-    ]
+        fields = {**_without_omitted(params), **(extra_body or {})}
+        if stream:
+            fields["stream"] = True
+        body = _body(fields)
+        headers["Content-Type"] = "application/json"
+    raw = _headers(config, headers, extra_headers or {})
     if params is not None or method == "POST":
-        headers.append((b"Content-Length", b"%d" % len(body)))
-    asked = {**config.query, **(query or {}), **(extra_query or {})}
-    target = f"{config.path}{path}" + (f"?{urlencode(asked, doseq=True)}" if asked else "")
+        raw.append((b"Content-Length", b"%d" % len(body)))
+    target = f"{config.path}{path}" + _query(config.url_query, config.query, query or {}, extra_query or {})
     return Request(
         method,
         config.origin,
         target,
-        headers,
+        raw,
         body,
         timeouts=config.timeouts if isinstance(timeout, NotGiven) else Timeouts.of(timeout),
         limits=config.limits,
@@ -251,15 +299,16 @@ class _Pools:
         self.closed = False
 
     def get(self) -> Pool:
-        if self.closed:
-            raise RuntimeError("this client is closed")
         with self._lock:
+            if self.closed:
+                raise RuntimeError("this client is closed")
             if self.pool is None:
                 self.pool = Pool(self._backend or detect(), self._limits, self._ssl_context)
             return self.pool
 
     def close(self) -> None:
-        self.closed = True
+        with self._lock:
+            self.closed = True
         if self.pool is not None:
             self.pool.close()
 
@@ -296,10 +345,6 @@ class _ClientBase:
             uds=uds,
         )
         self._pools = _Pools(backend or self._default_backend, self._config.limits, ssl_context)
-        self._make_resources()
-
-    def _make_resources(self) -> None:
-        raise NotImplementedError
 
     def with_options(
         self,
@@ -321,8 +366,9 @@ class _ClientBase:
         other._pools = self._pools
         other._config = config = self._config.copy()
         if api_key is not None:
-            config.api_key = api_key
+            config.given_key = config.api_key = api_key
         if base_url is not None:
+            config.api_key, _ = resolve(config.given_key, base_url, os.environ)
             config.set_url(base_url, config.origin.uds)
         if organization is not None:
             config.organization = organization
@@ -334,7 +380,6 @@ class _ClientBase:
             config.retry = _retry(max_retries)
         config.headers.update(default_headers or {})
         config.query.update(default_query or {})
-        other._make_resources()
         return other
 
     copy = with_options
@@ -373,9 +418,17 @@ class AsyncClient(_ClientBase):
     Raises TokenwireError where no key is found, ValueError for a bad argument.
     """
 
-    def _make_resources(self) -> None:
-        self.chat = AsyncChat(self)
-        self.responses = AsyncResponses(self)
+    # Made for each call: a client that held them would be a cycle, and its sockets would wait for the collector.
+
+    @property
+    def chat(self) -> AsyncChat:
+        """`chat.completions`: POST /chat/completions."""
+        return AsyncChat(self)
+
+    @property
+    def responses(self) -> AsyncResponses:
+        """POST /responses, GET /responses/{id}."""
+        return AsyncResponses(self)
 
     async def aclose(self) -> None:
         """Close every unused connection. Idempotent."""
@@ -401,9 +454,15 @@ class Client(_ClientBase):
 
     _default_backend = "sync"
 
-    def _make_resources(self) -> None:
-        self.chat = Chat(self)
-        self.responses = Responses(self)
+    @property
+    def chat(self) -> Chat:
+        """`chat.completions`: POST /chat/completions."""
+        return Chat(self)
+
+    @property
+    def responses(self) -> Responses:
+        """POST /responses, GET /responses/{id}."""
+        return Responses(self)
 
     def close(self) -> None:
         """Close every unused connection. Idempotent."""
@@ -459,28 +518,26 @@ class StreamManager(Generic[S]):
 
 def _helped_chat(client: _ClientBase, params: dict[str, Any], options: dict[str, Any]) -> tuple[Exchange, Helper]:
     """The exchange and the helper of a `.stream()` call. Types among the arguments become schemas."""
-    params = _without_omitted(params)
-    schema, tools = params.get("response_format"), params.get("tools")
-    helper = chat.Helper(response_format=schema, tools=tools)
-    if schema is not None:
-        params["response_format"] = response_format_param(schema)
-    if tools is not None:
-        params["tools"] = tool_params(tools, "chat")
-    return client._exchange("POST", _CHAT_PATH, params, stream=True, **options), helper
+    params = _seen_twice(params)
+    helper = chat.Helper(response_format=params.get("response_format"), tools=params.get("tools"))
+    return client._exchange("POST", _CHAT_PATH, chat.prepare(params), stream=True, **options), helper
 
 
 def _helped_responses(
     client: _ClientBase, params: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Exchange, Helper]:
     """As _helped_chat."""
+    params = _seen_twice(params)
+    helper = responses.Helper(text_format=params.get("text_format"), tools=params.get("tools"))
+    return client._exchange("POST", _RESPONSES_PATH, responses.prepare(params), stream=True, **options), helper
+
+
+def _seen_twice(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters for the helper and for the wire: an iterator among them would be empty the second time."""
     params = _without_omitted(params)
-    schema, tools = params.pop("text_format", None), params.get("tools")
-    helper = responses.Helper(text_format=schema, tools=tools)
-    if schema is not None:
-        params["text"] = {**(params.get("text") or {}), "format": text_format_param(schema)}
-    if tools is not None:
-        params["tools"] = tool_params(tools, "responses")
-    return client._exchange("POST", _RESPONSES_PATH, params, stream=True, **options), helper
+    if params.get("tools") is not None:
+        params["tools"] = list(params["tools"])
+    return params
 
 
 # -- resources ---------------------------------------------------------------------
@@ -537,7 +594,9 @@ class AsyncCompletions:
             return await self._client._stream(chat, exchange)
         return await exchange.whole(chat)
 
-    def stream(self, *, messages: Iterable[Any], model: str, **params: Any) -> AsyncStreamManager[AsyncHelperStream[Any]]:
+    def stream(
+        self, *, messages: Iterable[Any], model: str, **params: Any
+    ) -> AsyncStreamManager[AsyncHelperStream[Any]]:
         """A context manager whose stream yields the helper's events: `content.delta` and its kin.
 
         response_format may be a type, tools may be functions or types; see families/parsing.py.
@@ -595,8 +654,8 @@ class AsyncResponses:
 
 
 def _path_of(response_id: str, action: str = "") -> str:
-    if not response_id:
-        raise ValueError("response_id must not be empty")
+    if response_id in ("", ".", ".."):  # a path of its own meaning, however it is quoted
+        raise ValueError(f"not a response_id: {response_id!r}")
     return f"{_RESPONSES_PATH}/{quote(response_id, safe='')}{action}"
 
 

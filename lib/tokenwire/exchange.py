@@ -162,6 +162,8 @@ class Exchange:
 
         Raises APIError and its kin. A checkpoint; cancelled, it has closed its connection.
         """
+        if self.head is not None:
+            raise StreamConsumedError("this request was made already: `.stream()` again makes another")
         await self._with_retries(self._begin)
 
     def start(self, family: Family | None, helper: Helper | None = None) -> None:
