@@ -1,0 +1,208 @@
+"""The bars: what "fastest by a margin that nobody argues with" means, as data.
+
+Each bar is a ratio between two medians of one run. `ours` and `other` are ids of
+measurements without the family: `scenario/loop/plain|tls/rival`; {family} is filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Bar:
+    """above: the ratio other / ours must be at least this. below: the ratio ours / other must be at most this."""
+
+    name: str
+    ours: str
+    other: str
+    above: float | None = None
+    below: float | None = None
+    families: tuple[str, ...] = ("chat", "responses")
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    name: str
+    family: str
+    bound: str
+    ratio: float | None  # None: not measured in this run
+    holds: bool | None
+    how: str
+
+
+CHAT = ("chat",)
+
+BARS: tuple[Bar, ...] = (
+    Bar(
+        "firehose, async, typed iteration: openai create / ours",
+        "firehose/asyncio/plain/tokenwire_create",
+        "firehose/asyncio/plain/openai_create",
+        above=70,
+    ),
+    Bar(
+        "firehose, .stream() and its snapshots: openai / ours",
+        "firehose/asyncio/plain/tokenwire_stream",
+        "firehose/asyncio/plain/openai_stream",
+        above=60,
+    ),
+    Bar(
+        "firehose, .stream(), snapshot read at each delta: openai / ours",
+        "snapshots/asyncio/plain/tokenwire_stream",
+        "snapshots/asyncio/plain/openai_stream",
+        above=60,
+        families=CHAT,
+        how="the stricter reading of the bar above",
+    ),
+    Bar(
+        "firehose: aiohttp by hand / ours",
+        "firehose/asyncio/plain/tokenwire_create",
+        "firehose/asyncio/plain/aiohttp_by_hand",
+        above=4,
+    ),
+    Bar(
+        "firehose: pyreqwest by hand / ours",
+        "firehose/asyncio/plain/tokenwire_create",
+        "firehose/asyncio/plain/pyreqwest_by_hand",
+        above=4,
+    ),
+    Bar(
+        "paced, 200 streams, asyncio: openai / ours",
+        "paced-slow/asyncio/plain/tokenwire_create",
+        "paced-slow/asyncio/plain/openai_create",
+        above=14,
+        how="at the pace that openai can keep up with; at 20 ms it is saturated and reads many tokens at once",
+    ),
+    Bar(
+        "paced, asyncio: ours / bare epoll",
+        "paced/asyncio/plain/tokenwire_create",
+        "paced/none/plain/floor_epoll",
+        below=1.9,
+    ),
+    Bar(
+        "paced, uvloop: ours / bare epoll",
+        "paced/uvloop/plain/tokenwire_create",
+        "paced/none/plain/floor_epoll",
+        below=1.5,
+    ),
+    Bar(
+        "paced, trio: ours / trio.socket.recv_into alone",
+        "paced/trio/plain/tokenwire_create",
+        "paced/trio/plain/floor_trio",
+        below=1.25,
+    ),
+    Bar(
+        "paced: aiohttp by hand / ours",
+        "paced/asyncio/plain/tokenwire_create",
+        "paced/asyncio/plain/aiohttp_by_hand",
+        above=2.5,
+    ),
+    Bar(
+        "request on a kept-alive connection: openai / ours",
+        "requests/asyncio/plain/tokenwire_create",
+        "requests/asyncio/plain/openai_create",
+        above=12,
+    ),
+    Bar(
+        "import: openai / ours",
+        "import/none/plain/tokenwire",
+        "import/none/plain/openai",
+        above=8,
+        families=CHAT,
+    ),
+    Bar(
+        "import, AsyncClient and all behind it: openai / ours",
+        "import/none/plain/tokenwire.client",
+        "import/none/plain/openai",
+        above=8,
+        families=CHAT,
+        how="the stricter reading: `import tokenwire` itself is lazy",
+    ),
+    Bar(
+        "sync client, firehose: openai / ours",
+        "firehose/none/plain/tokenwire_sync",
+        "firehose/none/plain/openai_sync",
+        above=70,
+    ),
+)
+
+IDLE_KIB = 8.0
+IDLE_STREAMS = 10_000
+TLS_MARGIN = 1.15
+
+
+def _id(short: str, family: str) -> str:
+    scenario, rest = short.split("/", 1)
+    return f"{scenario}/{family}/{rest}"
+
+
+def verdicts(values: Mapping[str, list[float]]) -> list[Verdict]:
+    """Judge every bar by the medians of a run. values: measurement id -> one value a round."""
+    found: list[Verdict] = []
+    for bar in BARS:
+        for family in bar.families:
+            ours, other = values.get(_id(bar.ours, family)), values.get(_id(bar.other, family))
+            ratio = holds = None
+            if bar.above is not None:
+                bound = f">= {bar.above:g}"
+                if ours and other:
+                    ratio = median(other) / median(ours)
+                    holds = ratio >= bar.above
+            else:
+                assert bar.below is not None
+                bound = f"<= {bar.below:g}"
+                if ours and other:
+                    ratio = median(ours) / median(other)
+                    holds = ratio <= bar.below
+            found.append(Verdict(bar.name, family, bound, ratio, holds, bar.how))
+    found.append(_idle(values))
+    found.extend(_tls(values, family) for family in ("chat", "responses"))
+    return found
+
+
+def _idle(values: Mapping[str, list[float]]) -> Verdict:
+    held = values.get("idle/chat/asyncio/plain/tokenwire_create")
+    kib = median(held) if held else None
+    return Verdict(
+        f"memory per open idle stream, KiB ({IDLE_STREAMS:,} open in one process)",
+        "chat",
+        f"<= {IDLE_KIB:g}",
+        kib,
+        None if kib is None else kib <= IDLE_KIB,
+        "growth of resident memory over the streams opened",
+    )
+
+
+def _tls(values: Mapping[str, list[float]], family: str) -> Verdict:
+    names = (
+        f"firehose/{family}/asyncio/tls/tokenwire_create",
+        f"firehose/{family}/asyncio/plain/tokenwire_create",
+        f"firehose/{family}/none/tls/floor_ssl",
+        f"firehose/{family}/none/plain/floor_epoll",
+    )
+    ratio = holds = None
+    if all(values.get(name) for name in names):
+        ours_tls, ours, ssl_alone, plain = (median(values[name]) for name in names)
+        ratio = (ours_tls - ours) / (ssl_alone - plain) if ssl_alone > plain else None
+        holds = None if ratio is None else ratio <= TLS_MARGIN
+    return Verdict(
+        "TLS, firehose: what it adds to ours / what it adds to the bare floor",
+        family,
+        f"<= {TLS_MARGIN:g}",
+        ratio,
+        holds,
+        "(ours over TLS - ours) / (ssl alone - bare epoll); a difference of small numbers, so it is noisy",
+    )
+
+
+def table(found: list[Verdict]) -> str:
+    width = max(len(v.name) for v in found)
+    lines = [f"{'bar':{width}}  {'family':9}  {'bound':>7}  {'measured':>8}  holds"]
+    for v in found:
+        measured = "-" if v.ratio is None else f"{v.ratio:.2f}"
+        holds = {None: "not measured", True: "yes", False: "NO"}[v.holds]
+        lines.append(f"{v.name:{width}}  {v.family:9}  {v.bound:>7}  {measured:>8}  {holds}")
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""The benchmark's harness works, and what it measures is whole: exact tokens, no timing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STREAMS, TOKENS = 3, 20
+
+
+def run(tmp_path: Path, *words: str) -> dict[str, Any]:
+    out = tmp_path / "out.jsonl"
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--json", str(out), "--rounds", "1", "--no-pin"]
+    command += ["--streams", str(STREAMS), "--tokens", str(TOKENS), "--timeout", "60", "--only", " ".join(words)]
+    path = os.pathsep.join([str(ROOT / "lib"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [json.loads(line) for line in out.read_text().splitlines()]
+    found: dict[str, Any] = line
+    return found
+
+
+def delivered(line: dict[str, Any]) -> tuple[int, int]:
+    # The worker itself refuses a run whose deltas do not add up to what the origin sent.
+    assert "error" not in line
+    return line["tokens"], line["streams"]
+
+
+@pytest.mark.parametrize("scenario", ["firehose", "paced"])
+def test_origin_and_floor(tmp_path: Path, scenario: str) -> None:
+    line = run(tmp_path, f"{scenario}/chat/none/plain/floor_epoll")
+    assert delivered(line) == (STREAMS * TOKENS, STREAMS)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pydantic") is None, reason="the openai package brings pydantic")
+@pytest.mark.parametrize("family", ["chat", "responses"])
+@pytest.mark.parametrize(
+    "rest", ["asyncio/plain/tokenwire_create", "trio/plain/tokenwire_create", "none/plain/tokenwire_sync"]
+)
+def test_ours_delivers_every_token(tmp_path: Path, family: str, rest: str) -> None:
+    line = run(tmp_path, f"firehose/{family}/{rest}")
+    if "unavailable" in line:
+        pytest.skip(line["unavailable"])
+    assert delivered(line) == (STREAMS * TOKENS, STREAMS)
