@@ -26,7 +26,8 @@ WORDS = (
     " the", " moon", " rises", ",", " silver", " over", " a", " quiet", " harbour", " where", " boats",
     " lie", " still", ".", "\n\n", "She", " counts", " the", " tides", " by", " heart", ";", " each", " wave",
     " a", " syllable", " of", " some", " older", " song", ".", " \u201c", "Listen", ",\u201d", " says", " the",
-    " caf\u00e9", " keeper", ":", " \u6708", "\u304c", " rises", " twice", " tonight", " \u2014", " once", " in", " the", " sky", ",",
+    " caf\u00e9", " keeper", ":", " \u6708", "\u304c", " rises", " twice", " tonight", " \u2014", " once",
+    " in", " the", " sky", ",",
     " once", " in", " the", " water", " \U0001f319", ".", " Nobody", " argues", " with", " him", ",", " least",
     " of", " all", " \"", "me", "\"",
 )  # fmt: skip
@@ -227,7 +228,7 @@ def _responses(kind: str, tokens: int) -> Script:
         where: dict[str, Any] = {"item_id": item_id, "output_index": 0}
         type_, done = "response.function_call_arguments.delta", "response.function_call_arguments.done"
         payloads = [payload(type_, **where, delta=part, obfuscation=_obfuscation(part)) for part in parts]
-        item = {**call, "status": "completed", "arguments": text}
+        item: dict[str, Any] = {**call, "status": "completed", "arguments": text}
         closing = event(done, **where, name="list_harbours", arguments=text)
     else:
         message: dict[str, Any] = {"id": ITEM_ID, "type": "message", "role": "assistant"}

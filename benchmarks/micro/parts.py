@@ -1,0 +1,115 @@
+"""The parts that a token goes through, each alone. `python parts.py PART FAMILY COUNT` plays COUNT tokens through one.
+
+`one` is a token a read, as paced streams come; `bulk` is 64 KiB a read, as a firehose comes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from payloads import Script, script
+
+from tokenwire.families import chat, responses
+from tokenwire.pipeline import EventPipeline
+from tokenwire.wire.body import ChunkedReader
+from tokenwire.wire.buffer import ReceiveBuffer
+from tokenwire.wire.http1 import ClientConnection
+from tokenwire.wire.sse import Decoder
+
+BULK = 65536
+MODULES: dict[str, ModuleType] = {"chat": chat, "responses": responses}
+
+
+def reads(says: Script, count: int, bulk: bool) -> list[bytes]:
+    """The wire bytes of so many tokens, as the reads that bring them."""
+    ticks = [says.ticks[n % len(says.ticks)] for n in range(count)]
+    if not bulk:
+        return ticks
+    whole = b"".join(ticks)
+    return [whole[at : at + BULK] for at in range(0, len(whole), BULK)]
+
+
+def receive(buffer: ReceiveBuffer, data: bytes) -> None:
+    """What a backend does with one read. May take several turns: the buffer lends what it has."""
+    buffer.reclaim()
+    space = buffer.get_buffer()
+    if len(space) >= len(data):
+        space[: len(data)] = data
+        buffer.buffer_updated(len(data))
+    else:
+        buffer.feed(data)
+
+
+def framing(says: Script, family: str, count: int, bulk: bool) -> None:
+    buffer, reader = ReceiveBuffer(), ChunkedReader()
+    for data in reads(says, count, bulk):
+        receive(buffer, data)
+        reader.read(buffer, [])
+
+
+def events(says: Script, family: str, count: int, bulk: bool) -> None:
+    decoder = Decoder()
+    for data in reads(says, count, bulk):
+        start = data.index(b"\n") + 1  # the chunk's own frame is another part's work
+        decoder.scan(data, [(start, len(data) - 2)], [])
+
+
+def decode(says: Script, family: str, count: int, bulk: bool) -> None:
+    read = MODULES[family].decode
+    payloads = says.payloads
+    for n in range(count):
+        read(payloads[n % len(payloads)])
+
+
+def accumulate(says: Script, family: str, count: int, bulk: bool) -> None:
+    module = MODULES[family]
+    add = module.Accumulator().add
+    ready = [module.decode(payload) for payload in says.payloads[:100]]
+    for n in range(count):
+        add(ready[n % 100])
+
+
+def helper(says: Script, family: str, count: int, bulk: bool) -> None:
+    module = MODULES[family]
+    turn = module.Helper().events
+    ready = [module.decode(payload) for payload in says.payloads[:100]]
+    for n in range(count):
+        turn(ready[n % 100])
+
+
+def pipeline(says: Script, family: str, count: int, bulk: bool) -> None:
+    connection = ClientConnection()
+    connection.send_request("POST", "/v1", [(b"Host", b"localhost"), (b"Content-Length", b"0")])
+    connection.buffer.feed(says.opening)
+    head = connection.receive_head()
+    assert head is not None
+    whole = EventPipeline(connection, head, MODULES[family])
+    whole.receive()
+    for data in reads(says, count, bulk):
+        receive(connection.buffer, data)
+        whole.receive()
+    assert whole.failure is None
+    assert whole.events >= count
+
+
+PARTS: dict[str, tuple[Callable[[Script, str, int, bool], None], bool]] = {
+    "framing, one": (framing, False),
+    "framing, bulk": (framing, True),
+    "sse, one": (events, False),
+    "decode": (decode, False),
+    "accumulate": (accumulate, False),
+    "helper events": (helper, False),
+    "pipeline, one": (pipeline, False),
+    "pipeline, bulk": (pipeline, True),
+}
+
+
+if __name__ == "__main__":
+    part, name, tokens = sys.argv[1:4]
+    play, in_bulk = PARTS[part]
+    play(script(name, "text", 2000), name, int(tokens), in_bulk)
