@@ -581,5 +581,9 @@ def _framed(content: bytes) -> Any:
     if not content.startswith((b"data:", b"event:", b"error:", b"id:", b"retry:", b":")):
         return _NO_JSON
     decoder = Decoder(Limits(event_bytes=len(content) + 2), error_field=True)
-    found = (_json(event.data) for event in decoder.feed(content + b"\n\n"))
-    return next((value for value in found if value is not _NO_JSON), _NO_JSON)
+    for event in decoder.feed(content + b"\n\n"):
+        found = _json(event.data)
+        if found is not _NO_JSON:
+            flat = event.event == "error" and isinstance(found, dict) and error_in(found) is None
+            return {"error": found} if flat else found
+    return _NO_JSON
