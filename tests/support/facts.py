@@ -83,6 +83,7 @@ def called(*found: tuple[str, str, str]) -> Json:
     return {"choices": [{"finish_reason": "tool_calls", "message": {"content": None, "tool_calls": made}}]}
 
 
+OPENING = chunk(delta(role="assistant", content=None))
 STOP = chunk(delta(0, "stop"))
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 PARIS, ROME = '{"city":"Paris"}', '{"city":"Rome"}'
@@ -150,20 +151,24 @@ CHAT = [
     Fact(
         "usage-not-in-the-last",
         "usage not in the last one: TGI, Gemini",
-        [chunk(delta(content="The moon"), usage=USAGE), STOP],
+        [chunk(delta(role="assistant", content="The moon"), usage=USAGE), STOP],
         {**answered(), "usage": USAGE},
     ),
     Fact(
         "usage-then-null",
         "usage followed by `usage: null`: keep the last one that is not null",
-        [chunk(delta(content="The moon"), usage=None), chunk(delta(0, "stop"), usage=USAGE), chunk(usage=None)],
+        [
+            chunk(delta(role="assistant", content="The moon"), usage=None),
+            chunk(delta(0, "stop"), usage=USAGE),
+            chunk(usage=None),
+        ],
         {**answered(), "usage": USAGE},
         {"events[2].usage": None},
     ),
     Fact(
         "usage-chunk",
         "usage chunk (`choices: []`) after the finish_reason, before `[DONE]`: OpenAI, vLLM, Ollama",
-        [chunk(delta(content="The moon")), STOP, chunk(usage=USAGE)],
+        [chunk(delta(role="assistant", content="The moon")), STOP, chunk(usage=USAGE)],
         {**answered(), "usage": USAGE},
         {"len(events)": 3},
     ),
@@ -308,17 +313,19 @@ CHAT = [
         "tool-without-index",
         "tool delta with no `index`: Gemini, old Ollama",
         [
+            OPENING,
             calls(call("weather", PARIS, id="a", type="function")),
             calls(call("weather", ROME, id="b", type="function")),
             chunk(delta(0, "tool_calls")),
         ],
         called(("a", "weather", PARIS), ("b", "weather", ROME)),
-        {"events[0].choices[0].delta.tool_calls[0].index": None},
+        {"events[1].choices[0].delta.tool_calls[0].index": None},
     ),
     Fact(
         "tools-all-at-index-0",
         "`index: 0` for each of several parallel calls: Ollama",
         [
+            OPENING,
             calls(call("weather", PARIS, index=0, id="a", type="function")),
             calls(call("weather", ROME, index=0, id="b", type="function")),
             chunk(delta(0, "tool_calls")),
@@ -328,13 +335,14 @@ CHAT = [
     Fact(
         "tool-in-one-delta",
         "the whole call in one delta, with finish_reason in the same chunk: Groq, Gemini, Ollama",
-        [calls(call("weather", PARIS, index=0, id="a", type="function"), finish="tool_calls")],
+        [OPENING, calls(call("weather", PARIS, index=0, id="a", type="function"), finish="tool_calls")],
         called(("a", "weather", PARIS)),
     ),
     Fact(
         "tool-names-repeated",
         "tool id, name or `type` repeated, null or empty in later deltas: many",
         [
+            OPENING,
             calls(call("weather", "", index=0, id="a", type="function")),
             calls(call("weather", '{"city":', index=0, id="a", type="function")),
             calls({"index": 0, "id": None, "type": None, "function": {"name": None, "arguments": '"Paris'}}),
@@ -347,6 +355,7 @@ CHAT = [
         "tools-by-index",
         "rule: key = the explicit index",
         [
+            OPENING,
             calls(call("weather", "", index=0, id="a", type="function")),
             calls(call("time", "", index=1, id="b", type="function")),
             calls(call(None, '{"city":', index=0), call(None, ROME, index=1)),
@@ -359,6 +368,7 @@ CHAT = [
         "tools-index-taken",
         "rule: unless the delta carries a new non-empty id for an index already taken by another id: a new call",
         [
+            OPENING,
             calls(call("weather", '{"city":', index=0, id="a", type="function")),
             calls(call(None, '"Paris"}', index=0)),
             calls(call("time", '{"city":', index=0, id="b", type="function")),
@@ -371,6 +381,7 @@ CHAT = [
         "tools-by-id",
         "rule: with no index: match by id",
         [
+            OPENING,
             calls(call("weather", '{"city":', id="a", type="function")),
             calls(call("time", '{"city":', id="b", type="function")),
             calls(call(None, '"Paris"}', id="a")),
@@ -383,6 +394,7 @@ CHAT = [
         "tools-by-position",
         "rule: with no index and no id: by position",
         [
+            OPENING,
             calls(call("weather", '{"city":', type="function"), call("time", '{"city":', type="function")),
             calls(call(None, '"Paris"}'), call(None, '"Rome"}')),
             chunk(delta(0, "tool_calls")),
@@ -390,22 +402,29 @@ CHAT = [
         called(("", "weather", PARIS), ("", "time", ROME)),
     ),
     Fact(
+        "no-role",
+        "no `role` at all: many",
+        [chunk(delta(content="The ")), chunk(delta(content="moon")), STOP],
+        answered(role="assistant"),
+        {"events[0].choices[0].delta.role": None},
+    ),
+    Fact(
         "done-without-a-finish-reason",
         "`[DONE]` but finish_reason null to the end: Ollama, NVIDIA NIM",
-        [chunk(delta(content="The ")), chunk(delta(content="moon"))],
+        [chunk(delta(role="assistant", content="The ")), chunk(delta(content="moon"))],
         answered(finish=None),
     ),
     Fact(
         "finish-reason-without-done",
         "finish_reason but no `[DONE]`: mapped streams",
-        [chunk(delta(content="The moon")), STOP],
+        [chunk(delta(role="assistant", content="The moon")), STOP],
         answered(),
         done=False,
     ),
     Fact(
         "neither",
         "neither, clean end of body: killed engines, proxies",
-        [chunk(delta(content="The "))],
+        [chunk(delta(role="assistant", content="The "))],
         answered("The ", None),
         done=False,
         error="cut",
@@ -414,7 +433,7 @@ CHAT = [
         "error-object",
         '`data: {"error": {"message", "type", "code"}}`, then `[DONE]`',
         [
-            chunk(delta(content="The ")),
+            chunk(delta(role="assistant", content="The ")),
             {"error": {"message": "The engine died.", "type": "server_error", "code": 500}},
         ],
         answered("The ", None),
@@ -423,7 +442,7 @@ CHAT = [
     Fact(
         "error-text",
         '`{"error": "text", "error_type": "..."}`: TGI',
-        [chunk(delta(content="The ")), {"error": "The engine died.", "error_type": "generation"}],
+        [chunk(delta(role="assistant", content="The ")), {"error": "The engine died.", "error_type": "generation"}],
         answered("The ", None),
         error="The engine died.",
         done=False,
@@ -439,7 +458,7 @@ CHAT = [
         "error-beside-a-choice",
         '`choices[0].finish_reason: "error"` beside a top-level `error`: OpenRouter',
         [
-            chunk(delta(content="The ")),
+            chunk(delta(role="assistant", content="The ")),
             chunk(delta(0, "error", content=""), error={"code": "server_error", "message": "Provider disconnected"}),
         ],
         answered("The ", None),
@@ -478,7 +497,11 @@ def streamed(text: str = "The moon", pieces: tuple[str, ...] = ("The ", "moon"))
     where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     events: list[Json] = [
         {"type": "response.output_item.added", "output_index": 0, "item": message("", "in_progress")},
-        {"type": "response.content_part.added", **where, "part": {"type": "output_text", "text": "", "annotations": []}},
+        {
+            "type": "response.content_part.added",
+            **where,
+            "part": {"type": "output_text", "text": "", "annotations": []},
+        },
         *({"type": "response.output_text.delta", **where, "delta": piece, "logprobs": []} for piece in pieces),
         {"type": "response.output_text.done", **where, "text": text, "logprobs": []},
         {
@@ -493,7 +516,11 @@ def streamed(text: str = "The moon", pieces: tuple[str, ...] = ("The ", "moon"))
 
 CREATED = {"type": "response.created", "response": response("in_progress"), "sequence_number": 0}
 IN_PROGRESS = {"type": "response.in_progress", "response": response("in_progress"), "sequence_number": 1}
-COMPLETED = {"type": "response.completed", "response": response("completed", [message("The moon")]), "sequence_number": 9}
+COMPLETED = {
+    "type": "response.completed",
+    "response": response("completed", [message("The moon")]),
+    "sequence_number": 9,
+}
 WHOLE = {"id": "r1", "status": "completed", "output": [message("The moon")]}
 STREAM = [CREATED, IN_PROGRESS, *streamed(), COMPLETED]
 
@@ -556,8 +583,16 @@ RESPONSES = [
         "deltas with no `output_item.added` before them: mlx-vlm",
         [
             CREATED,
-            {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "The "},
-            {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "moon"},
+            *(
+                {
+                    "type": "response.output_text.delta",
+                    "item_id": "msg_1",
+                    "output_index": 0,
+                    "content_index": 0,
+                    "delta": piece,
+                }
+                for piece in ("The ", "moon")
+            ),
             {"type": "response.completed", "response": {**response("completed"), "output": []}},
         ],
         {
