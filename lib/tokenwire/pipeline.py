@@ -105,6 +105,7 @@ class Helper(Protocol):
 
 
 _DONE: Final = b"[DONE]"
+_TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
 #: How much of a stream without a single event is kept to tell what it was instead.
 _PREFACE: Final = 65_536
@@ -332,12 +333,10 @@ class EventPipeline(_Stream):
         return False
 
     def _cut_behind_terminal(self, events: list[Any]) -> None:
-        terminal = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
-        for at, event in enumerate(events):
-            if getattr(event, "type", None) in terminal:
-                self.events -= len(events) - at - 1
-                del events[at + 1 :]
-                return
+        kinds = [getattr(event, "type", "") for event in events]
+        end = min((kinds.index(kind) + 1 for kind in _TERMINAL if kind in kinds), default=len(events))
+        self.events -= len(events) - end
+        del events[end:]
 
     def _judge(self, events: list[Any], why: str | None) -> None:
         """The body has ended, or broken off for this reason: is the answer whole?"""
