@@ -6,7 +6,8 @@
 Each connection that the client makes takes the next script: a list of what its reads
 bring. bytes: one read brings just these (more reads where they do not fit). EOF: the
 peer closes. An exception: that read raises it. REQUEST: what follows comes only after
-another request was begun. The end of a script: silence. Silence lasts until the
+another request was begun. SendFails(error): the request's sending raises it, or
+is not taken before its deadline, for None. The end of a script: silence. Silence lasts until the
 deadline, and time is the backend's own: it jumps there at once. Silence without a
 deadline is a RuntimeError, for a test that would hang.
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["EOF", "REQUEST", "MemoryBackend", "MemoryTransport"]
+__all__ = ["EOF", "REQUEST", "MemoryBackend", "MemoryTransport", "SendFails"]
 
 
 class _Mark:
@@ -42,7 +43,15 @@ class _Mark:
 EOF: Final = _Mark("EOF")
 REQUEST: Final = _Mark("REQUEST")
 
-Step = bytes | BaseException | _Mark
+
+class SendFails:
+    """A step of a script: the next request cannot be sent. error: what its send raises; None: it is never taken."""
+
+    def __init__(self, error: OSError | None) -> None:
+        self.error = error
+
+
+Step = bytes | BaseException | _Mark | SendFails
 
 
 class MemoryTransport:
@@ -81,12 +90,14 @@ class MemoryTransport:
             raise step
         if isinstance(step, _Mark):
             return 0
+        if isinstance(step, SendFails):
+            return None
         room = buffer.get_buffer()
         count = min(len(room), len(step))
         room[:count] = step[:count]
         buffer.buffer_updated(count)
         if count < len(step):
-            self._script[0] = step[count:]
+            self._script[0] = memoryview(step)[count:]  # type: ignore[assignment]  # a slice without a copy
         else:
             self._script.popleft()
         return count
@@ -96,6 +107,15 @@ class MemoryTransport:
             raise ConnectionAbortedError("the connection was closed here")
         self.sent += data
         self._requests += 1
+        step = next((step for step in self._script if step is not REQUEST), None)
+        if isinstance(step, SendFails):
+            self._script.remove(step)
+            if step.error is not None:
+                raise step.error
+            if deadline is None:
+                raise RuntimeError("the scripted peer takes nothing, and nobody set a deadline: this would hang")
+            self._backend.time = max(self._backend.time, deadline)
+            raise TimeoutError
 
     def abort(self) -> None:
         self.closed = True
