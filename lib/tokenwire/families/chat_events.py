@@ -13,7 +13,7 @@ costs nothing when nobody looks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -38,6 +38,8 @@ __all__ = [
     "RefusalDeltaEvent",
     "RefusalDoneEvent",
 ]
+
+T = TypeVar("T")
 
 
 class HelperEvent(msgspec.Struct):
@@ -135,7 +137,7 @@ class ContentDeltaEvent(HelperEvent):
         return self._log.partial(self._end)
 
 
-class ContentDoneEvent(HelperEvent):
+class ContentDoneEvent(HelperEvent, Generic[T]):
     """A choice's text is whole.
 
     parsed: where a type was asked for, the object; None after a refusal, or where the text was cut. It raises
@@ -151,11 +153,12 @@ class ContentDoneEvent(HelperEvent):
     type: Literal["content.done"] = "content.done"
 
     @property
-    def parsed(self) -> Any:
+    def parsed(self) -> T | None:
         if self._parse is not None:
             self._parsed = self._parse(self.content)
             self._parse = None
-        return self._parsed
+        parsed: T | None = self._parsed
+        return parsed
 
 
 class RefusalDeltaEvent(HelperEvent):
@@ -320,7 +323,7 @@ class LogprobsRefusalDoneEvent(HelperEvent):
 ChatCompletionStreamEvent: TypeAlias = (
     ChunkEvent
     | ContentDeltaEvent
-    | ContentDoneEvent
+    | ContentDoneEvent[T]
     | RefusalDeltaEvent
     | RefusalDoneEvent
     | ReasoningDeltaEvent

@@ -17,7 +17,7 @@ The log holds the bare text of a chunk wherever that is all there is to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -58,6 +58,8 @@ from .record import Record
 __all__ = ["Helper"]
 
 R = TypeVar("R", bound=Record)
+
+_Event: TypeAlias = ChatCompletionStreamEvent[Any]
 
 _CUT = ("length", "content_filter")  # the finish reasons after which no schema can hold
 
@@ -105,7 +107,7 @@ class Helper:
         """What `events` adds each chunk to."""
         return self._accumulator
 
-    def events(self, event: ChatCompletionChunk) -> list[ChatCompletionStreamEvent]:
+    def events(self, event: ChatCompletionChunk) -> list[_Event]:
         """The events that a chunk brings: itself first."""
         log = self._take(event)
         came = self._came
@@ -120,7 +122,7 @@ class Helper:
             ]
         changed = log if isinstance(log, list) else [(log, [("content", event.choices[0].delta.content)])]
         came.append(self._trace(event, changed))
-        events: list[ChatCompletionStreamEvent] = [ChunkEvent(event, self._snapshot_at, len(came))]
+        events: list[_Event] = [ChunkEvent(event, self._snapshot_at, len(came))]
         for log, changes in changed:
             state = self._states.get(log.index)
             if state is None:
@@ -132,9 +134,9 @@ class Helper:
             state.busy = busy
         return events
 
-    def end(self) -> list[ChatCompletionStreamEvent]:
+    def end(self) -> list[_Event]:
         """At a clean end: what is done now, in choices whose end the server did not tell."""
-        events: list[ChatCompletionStreamEvent] = []
+        events: list[_Event] = []
         for index, state in self._states.items():
             self._all_done(self._accumulator.choices[index], state, events)
         return events
@@ -160,7 +162,7 @@ class Helper:
     # -- Events ------------------------------------------------------------------------
 
     def _deltas(
-        self, log: ChoiceLog, state: _State, changes: list[Change], events: list[ChatCompletionStreamEvent]
+        self, log: ChoiceLog, state: _State, changes: list[Change], events: list[_Event]
     ) -> None:
         index = log.index
         for change in changes:
@@ -202,7 +204,7 @@ class Helper:
                 events.append(made(list(piece), index, tokens, len(tokens)))
 
     def _dones(
-        self, log: ChoiceLog, state: _State, changes: list[Change], events: list[ChatCompletionStreamEvent]
+        self, log: ChoiceLog, state: _State, changes: list[Change], events: list[_Event]
     ) -> None:
         for change in changes:
             if change[0] == "tool_calls" and change[2] is not state.call:
@@ -214,7 +216,7 @@ class Helper:
             self._all_done(log, state, events)
 
     def _all_done(
-        self, log: ChoiceLog, state: _State, events: list[ChatCompletionStreamEvent]
+        self, log: ChoiceLog, state: _State, events: list[_Event]
     ) -> None:
         self._thought_done(log, state, events)
         self._content_done(log, state, events)
@@ -222,14 +224,14 @@ class Helper:
             self._call_done(log, state, call, events)
 
     def _thought_done(
-        self, log: ChoiceLog, state: _State, events: list[ChatCompletionStreamEvent]
+        self, log: ChoiceLog, state: _State, events: list[_Event]
     ) -> None:
         if state.thought is not None and state.thought not in state.done:
             state.done.add(state.thought)
             events.append(ReasoningDoneEvent(str(getattr(log, state.thought)), log.index))
 
     def _content_done(
-        self, log: ChoiceLog, state: _State, events: list[ChatCompletionStreamEvent]
+        self, log: ChoiceLog, state: _State, events: list[_Event]
     ) -> None:
         done, index = state.done, log.index
         if "content" not in done and log.content is not None and (text := str(log.content)):
@@ -249,7 +251,7 @@ class Helper:
             events.append(LogprobsRefusalDoneEvent(list(tokens), index))
 
     def _call_done(
-        self, log: ChoiceLog, state: _State, call: Call, events: list[ChatCompletionStreamEvent]
+        self, log: ChoiceLog, state: _State, call: Call, events: list[_Event]
     ) -> None:
         if call not in state.done and not call.custom:
             state.done.add(call)

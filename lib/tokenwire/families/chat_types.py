@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from .record import Event, Record
+from .record import Event, Private, Record
 
 __all__ = [
     "Annotation",
@@ -365,6 +365,7 @@ class ChatCompletion(Event, kw_only=True):
     service_tier: str | None = None
     system_fingerprint: str | None = None
     usage: CompletionUsage | None = None
+    _request_id: Private = None  # str or None: the `x-request-id` of the answer that this was the body of
 
 
 class ParsedChatCompletion(ChatCompletion, Generic[T], kw_only=True):

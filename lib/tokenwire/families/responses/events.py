@@ -15,7 +15,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from ..record import Event, Private
 from .items import (
@@ -29,7 +29,13 @@ from .items import (
 )
 from .response import ABSENT, Response
 
+if TYPE_CHECKING:
+    from .parsed import ParsedResponse
+
+T = TypeVar("T")
+
 __all__ = [
+    "ParsedResponseStreamEvent",
     "ResponseAudioDeltaEvent",
     "ResponseAudioDoneEvent",
     "ResponseAudioTranscriptDeltaEvent",
@@ -602,7 +608,8 @@ class ResponseCancelledEvent(_ResponseEvent, kw_only=True, tag="response.cancell
     type: ClassVar[Literal["response.cancelled"]] = "response.cancelled"
 
 
-_ResponseStreamEvent = (
+# All but the two that `.stream(text_format=...)` types more closely.
+_CommonEvent = (
     ResponseErrorEvent
     | ResponseAudioDeltaEvent
     | ResponseAudioDoneEvent
@@ -614,7 +621,6 @@ _ResponseStreamEvent = (
     | ResponseCodeInterpreterCallCodeDeltaEvent
     | ResponseCodeInterpreterCallCodeDoneEvent
     | ResponseCompactionCompactingEvent
-    | ResponseCompletedEvent
     | ResponseContentPartAddedEvent
     | ResponseContentPartDoneEvent
     | ResponseCreatedEvent
@@ -644,7 +650,6 @@ _ResponseStreamEvent = (
     | ResponseOutputItemDoneEvent
     | ResponseOutputTextAnnotationAddedEvent
     | ResponseTextDeltaEvent
-    | ResponseTextDoneEvent
     | ResponseQueuedEvent
     | ResponseReasoningSummaryPartAddedEvent
     | ResponseReasoningSummaryPartDoneEvent
@@ -665,6 +670,20 @@ _ResponseStreamEvent = (
     | ResponseCancelledEvent
 )
 if TYPE_CHECKING:
-    ResponseStreamEvent = _ResponseStreamEvent | UnknownEvent
+
+    class ParsedTextDoneEvent(ResponseTextDoneEvent, Generic[T]):
+        """A text that is whole, read as a T."""
+
+        @property
+        def parsed(self) -> T | None: ...
+
+    class ParsedCompletedEvent(ResponseCompletedEvent, Generic[T]):
+        """The end, with a response whose text is read as a T."""
+
+        response: ParsedResponse[T] = ABSENT
+
+    ResponseStreamEvent = _CommonEvent | ResponseTextDoneEvent | ResponseCompletedEvent | UnknownEvent
+    ParsedResponseStreamEvent = _CommonEvent | ParsedTextDoneEvent[T] | ParsedCompletedEvent[T] | UnknownEvent
 else:
-    ResponseStreamEvent = _ResponseStreamEvent
+    ResponseStreamEvent = _CommonEvent | ResponseTextDoneEvent | ResponseCompletedEvent
+    ParsedResponseStreamEvent = ResponseStreamEvent

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..record import Event, Record
+from ..record import Event, Private, Record
 from .items import ResponseOutputItem, ResponseOutputMessage, ResponseOutputText
 
 __all__ = [
@@ -162,6 +162,7 @@ class Response(Event, kw_only=True):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     store: bool | None = None
+    _request_id: Private = None  # str or None: the `x-request-id` of the answer that this was the body of
 
     @property
     def output_text(self) -> str:
