@@ -4,8 +4,9 @@ Theory of operation. The glue above is written once, as `async def`. Here every
 coroutine does its work and returns without ever suspending, so that `run` can
 drive one to its end with a single send(None): no event loop, no thread.
 
-Sockets are non-blocking, and `poll(2)` does the waiting, so that one call has one
-deadline however many reads TLS needs for it, and `poll` (ours) needs no mode switch.
+Sockets are non-blocking, and `poll(2)` does the waiting, so that `poll` (ours) needs no
+mode switch. TLS is ours (tls.py), over that: the `ssl` module's sockets take a reset for
+an end, and need two system calls a record.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ import contextlib
 import os
 import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["SyncBackend", "SyncTransport", "backend", "run"]
 
@@ -40,45 +43,34 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class SyncTransport:
-    """A connected socket, plain or TLS."""
+    """A connected socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
         self._waiting = 0
         self._aborted = False
         self._pid = os.getpid()
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
-        self._tls = isinstance(sock, ssl.SSLSocket)
 
     async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
         buffer.reclaim()
-        if not self._tls:  # TLS may hold bytes that no poll(2) knows of: there, ask first
-            self._wait(select.POLLIN, deadline)
         while True:
+            self._wait(select.POLLIN, deadline)
             got = self._receive(buffer)
             if got is not None:
                 return got
-            self._wait(self._wanted, deadline)
 
     async def poll(self, buffer: ReceiveBuffer) -> int | None:
         buffer.reclaim()
         return self._receive(buffer)
 
-    _wanted = select.POLLIN
-
     def _receive(self, buffer: ReceiveBuffer) -> int | None:
         try:
             count = self._sock.recv_into(buffer.get_buffer())
-        except (BlockingIOError, ssl.SSLWantReadError):
-            self._wanted = select.POLLIN
+        except BlockingIOError:
             return None
-        except ssl.SSLWantWriteError:
-            self._wanted = select.POLLOUT
-            return None
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            count = 0
         if not count and self._aborted:  # by another thread: the end is our own
             raise ConnectionAbortedError("the connection was closed here")
         buffer.buffer_updated(count)
@@ -89,10 +81,8 @@ class SyncTransport:
         while left:
             try:
                 left = left[self._sock.send(left) :]
-            except (BlockingIOError, ssl.SSLWantWriteError):
+            except BlockingIOError:
                 self._wait(select.POLLOUT, deadline)
-            except ssl.SSLWantReadError:
-                self._wait(select.POLLIN, deadline)
 
     def _wait(self, wanted: int, deadline: float | None) -> None:
         if self._sock.fileno() < 0:
@@ -113,10 +103,6 @@ class SyncTransport:
         self._sock.close()
 
     async def aclose(self) -> None:
-        if isinstance(self._sock, ssl.SSLSocket) and not self._aborted:
-            # Ours is written at once, where it can be; the peer's goodbye is not waited for.
-            with contextlib.suppress(OSError, ValueError):
-                self._sock.unwrap()
         self.abort()
 
 
@@ -173,16 +159,12 @@ class SyncBackend:
         return SyncEvent()
 
     async def connect(self, origin: Origin, ssl_context: ssl.SSLContext | None, deadline: float | None) -> Transport:
-        sock = _dial(origin, deadline)
-        try:
-            if ssl_context is not None:
-                sock.setblocking(False)
-                sock = ssl_context.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
-                _handshake(sock, deadline)
-            return SyncTransport(sock)
-        except BaseException:
-            sock.close()
-            raise
+        transport = SyncTransport(_dial(origin, deadline))
+        if ssl_context is None:
+            return transport
+        from tokenwire.backends.tls import secure
+
+        return await secure(self, transport, ssl_context, deadline, hostname=origin.host)
 
     async def listen(
         self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
@@ -223,20 +205,6 @@ def _connect(family: int, address: Any, deadline: float | None) -> socket.socket
         sock.close()
         raise
     return sock
-
-
-def _handshake(sock: ssl.SSLSocket, deadline: float | None) -> None:
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    while True:
-        try:
-            sock.do_handshake()
-        except ssl.SSLWantReadError:
-            _wait(sock, poll, select.POLLIN, deadline)
-        except ssl.SSLWantWriteError:
-            _wait(sock, poll, select.POLLOUT, deadline)
-        else:
-            return
 
 
 _backend = SyncBackend()

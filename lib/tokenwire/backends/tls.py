@@ -3,9 +3,9 @@
 Theory of operation. An ssl.SSLObject works on memory: ciphertext goes into `_incoming`
 and comes out of `_outgoing`. TlsTransport moves both over the transport beneath, which
 may be any of ours, so that deadlines, polls and aborts mean under TLS just what they
-mean there. (The event loops' own TLS would differ in each: asyncio's loses what is
-still encrypted when the peer closes behind it, trio's and anyio's cannot be polled.)
-The sync backend needs none of this: OpenSSL works on its socket.
+mean there. (What the libraries bring differs in each: asyncio's loses what is still encrypted
+when the peer closes behind it, trio's and anyio's cannot be polled, and the `ssl`
+module's own sockets take a reset for an end.)
 
 Sending is serialised by `_flushing`: whoever flushes goes on until `_outgoing` is
 empty, so what another task puts there meanwhile leaves in order. Receiving only flushes
@@ -86,6 +86,7 @@ class TlsTransport:
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, hostname)
         self._flushing = False
+        self._torn = False  # a flush was given up: the peer cannot decrypt what comes behind it
         self._closed = False
         self._ended = False
         self._failure: ssl.SSLError | None = None
@@ -138,8 +139,8 @@ class TlsTransport:
     async def send(self, data: bytes | bytearray | memoryview, deadline: float | None) -> None:
         left = memoryview(data)
         while left:
-            if self._closed:
-                raise ConnectionAbortedError("the connection was closed here")
+            if self._closed or self._torn:
+                raise ConnectionAbortedError("the connection was closed here, or a send on it given up")
             left = left[self._tls.write(left) :]
             if not left or self._outgoing.pending >= _FLUSH:
                 await self._flush(deadline)
@@ -149,6 +150,8 @@ class TlsTransport:
         self._inner.abort()
 
     async def aclose(self) -> None:
+        if self._torn:
+            self.abort()
         if not self._closed:
             self._closed = True
             # Ours is written at once; the peer's, which unwrap would like to see as well, is not waited for.
@@ -214,5 +217,8 @@ class TlsTransport:
         try:
             while self._outgoing.pending:
                 await self._inner.send(self._outgoing.read(), deadline)
+        except BaseException:
+            self._torn = True
+            raise
         finally:
             self._flushing = False
