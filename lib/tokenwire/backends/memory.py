@@ -60,7 +60,7 @@ class MemoryTransport:
     def __init__(self, backend: MemoryBackend, script: Iterable[Step]) -> None:
         self._backend = backend
         self._script = deque(script)
-        self._requests = 0
+        self._asked = False  # a request was begun since the last step
         self.sent = bytearray()
         self.closed = False
 
@@ -78,13 +78,14 @@ class MemoryTransport:
             raise ConnectionAbortedError("the connection was closed here")
         buffer.reclaim()
         while self._script and self._script[0] is REQUEST:
-            if not self._requests:
+            if not self._asked:
                 return None
-            self._requests -= 1
+            self._asked = False
             self._script.popleft()
         if not self._script:
             return None
         step = self._script[0]
+        self._asked = False
         if isinstance(step, BaseException):
             self._script.popleft()
             raise step
@@ -106,7 +107,7 @@ class MemoryTransport:
         if self.closed:
             raise ConnectionAbortedError("the connection was closed here")
         self.sent += data
-        self._requests += 1
+        self._asked = True
         step = next((step for step in self._script if step is not REQUEST), None)
         if isinstance(step, SendFails):
             self._script.remove(step)
