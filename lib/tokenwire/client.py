@@ -1,4 +1,7 @@
-"""AsyncClient and Client: names and defaults only. What happens is in exchange.py and streams.py."""
+"""AsyncClient and Client: names and defaults only.
+
+What they can be asked is in resources/; what happens then, in exchange.py and streams.py.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +10,28 @@ import platform
 import threading
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
 from tokenwire._version import __version__
 from tokenwire.backends import detect, named
 from tokenwire.backends.base import Backend, Origin
-from tokenwire.backends.sync import run
 from tokenwire.errors import LocalProtocolError, TokenwireError
 from tokenwire.exchange import Exchange, Request
-from tokenwire.families import chat, responses
 from tokenwire.families.chat_events import HelperEvent
 from tokenwire.families.record import Record
-from tokenwire.pipeline import Family, Helper
 from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
 from tokenwire.pool import Pool
-from tokenwire.streams import AsyncHelperStream, AsyncStream, HelperStream, Source, Stream
+from tokenwire.resources import AsyncChat, AsyncResponses, Chat, Responses
+from tokenwire.resources.calls import NOT_GIVEN, NotGiven, omitted, without_omitted
 from tokenwire.wire.http1 import RawHeaders
 
 if TYPE_CHECKING:
     import ssl
 
-    from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk
-    from tokenwire.families.responses import Response
-
 __all__ = ["NOT_GIVEN", "AsyncClient", "Client", "NotGiven"]
-
-S = TypeVar("S")
-
-
-class NotGiven:
-    """Stands for an argument that was not given, where None means something."""
-
-    def __bool__(self) -> Literal[False]:
-        return False
-
-    def __repr__(self) -> str:
-        return "NOT_GIVEN"
-
-
-NOT_GIVEN = NotGiven()
 
 # -- keys and URLs ---------------------------------------------------------------
 
@@ -185,15 +168,6 @@ def _with_plain_records(value: Any) -> Any:
     return value
 
 
-def _without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in params.items() if not _omitted(value)}
-
-
-def _omitted(value: object) -> bool:
-    # The official SDK's own marks of absence come from its module under these names.
-    return type(value).__name__ in ("NotGiven", "Omit")
-
-
 def _body(fields: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(_with_plain_records(fields), enc_hook=_encodable)
@@ -212,7 +186,7 @@ def _headers(config: _Config, asked: Mapping[str, str], extra: Mapping[str, Any]
         merged[name.lower()] = (name, value)
     found: RawHeaders = []
     for name, value in merged.values():
-        if value is None or _omitted(value):
+        if value is None or omitted(value):
             continue
         if not isinstance(value, str):
             raise TypeError(f"the header {name!r} must be a string, not a {type(value).__name__}")
@@ -230,7 +204,7 @@ def _query(*parts: Mapping[str, object]) -> str:
     asked: list[tuple[str, object]] = []
     for name, value in {name: value for part in parts for name, value in part.items()}.items():
         for item in value if isinstance(value, (list, tuple)) else [value]:
-            if item is not None and not _omitted(item):
+            if item is not None and not omitted(item):
                 asked.append((name, str(item).lower() if isinstance(item, bool) else item))
     return f"?{urlencode(asked)}" if asked else ""
 
@@ -263,7 +237,7 @@ def build_request(
     if config.project:
         headers["OpenAI-Project"] = config.project
     if params is not None:
-        fields = {**_without_omitted(params), **(extra_body or {})}
+        fields = {**without_omitted(params), **(extra_body or {})}
         if stream:
             fields["stream"] = True
         body = _body(fields)
@@ -444,10 +418,6 @@ class AsyncClient(_ClientBase):
     ) -> None:
         self._pools.close()
 
-    async def _stream(self, family: Family, exchange: Exchange) -> AsyncStream[Any]:
-        await exchange.open()
-        return AsyncStream(Source(exchange, family))
-
 
 class Client(_ClientBase):
     """A client for blocking code, for any number of threads at once. Alias: OpenAI. See AsyncClient."""
@@ -475,280 +445,3 @@ class Client(_ClientBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pools.close()
-
-    def _stream(self, family: Family, exchange: Exchange) -> Stream[Any]:
-        run(exchange.open())
-        return Stream(Source(exchange, family))
-
-
-# -- `.stream()` -------------------------------------------------------------------
-
-
-class AsyncStreamManager(Generic[S]):
-    """`async with` sends the request and gives the stream; leaving closes it."""
-
-    def __init__(self, exchange: Exchange, family: Family, helper: Any) -> None:
-        self._source: Source[Any] = Source(exchange, family, helper)
-
-    async def __aenter__(self) -> S:
-        await self._source.exchange.open()
-        return cast(S, AsyncHelperStream(self._source))
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.close()
-
-
-class StreamManager(Generic[S]):
-    """`with` sends the request and gives the stream; leaving closes it."""
-
-    def __init__(self, exchange: Exchange, family: Family, helper: Any) -> None:
-        self._source: Source[Any] = Source(exchange, family, helper)
-
-    def __enter__(self) -> S:
-        run(self._source.exchange.open())
-        return cast(S, HelperStream(self._source))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.close()
-
-
-def _helped_chat(client: _ClientBase, params: dict[str, Any], options: dict[str, Any]) -> tuple[Exchange, Helper]:
-    """The exchange and the helper of a `.stream()` call. Types among the arguments become schemas."""
-    params = _seen_twice(params)
-    helper = chat.Helper(response_format=params.get("response_format"), tools=params.get("tools"))
-    return client._exchange("POST", _CHAT_PATH, chat.prepare(params), stream=True, **options), helper
-
-
-def _helped_responses(
-    client: _ClientBase, params: dict[str, Any], options: dict[str, Any]
-) -> tuple[Exchange, Helper]:
-    """As _helped_chat."""
-    params = _seen_twice(params)
-    helper = responses.Helper(text_format=params.get("text_format"), tools=params.get("tools"))
-    return client._exchange("POST", _RESPONSES_PATH, responses.prepare(params), stream=True, **options), helper
-
-
-def _seen_twice(params: dict[str, Any]) -> dict[str, Any]:
-    """Parameters for the helper and for the wire: an iterator among them would be empty the second time."""
-    params = _without_omitted(params)
-    if params.get("tools") is not None:
-        params["tools"] = list(params["tools"])
-    return params
-
-
-# -- resources ---------------------------------------------------------------------
-
-_CHAT_PATH = "/chat/completions"
-_RESPONSES_PATH = "/responses"
-
-
-def _split(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A call's arguments: what is sent, and how."""
-    options: dict[str, Any] = {
-        name: arguments.pop(name)
-        for name in ("extra_headers", "extra_query", "extra_body", "timeout")
-        if name in arguments
-    }
-    return arguments, options
-
-
-class AsyncChat:
-    """`client.chat`"""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self.completions = AsyncCompletions(client)
-
-
-class AsyncCompletions:
-    """`client.chat.completions`: POST /chat/completions."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    @overload
-    async def create(
-        self, *, messages: Iterable[Any], model: str, stream: Literal[True], **params: Any
-    ) -> AsyncStream[ChatCompletionChunk]: ...
-    @overload
-    async def create(
-        self, *, messages: Iterable[Any], model: str, stream: Literal[False] | None = None, **params: Any
-    ) -> ChatCompletion: ...
-    @overload
-    async def create(
-        self, *, messages: Iterable[Any], model: str, stream: bool, **params: Any
-    ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
-    async def create(self, *, messages: Iterable[Any], model: str, stream: bool | None = None, **params: Any) -> Any:
-        """Ask for a completion: as a stream of chunks, or whole.
-
-        params: any field of the API, sent as it is; and extra_headers, extra_query,
-        extra_body, timeout. Raises APIError and its kin. A checkpoint; cancelled, the
-        connection is closed.
-        """
-        params, options = _split({"model": model, "messages": messages, **params})
-        exchange = self._client._exchange("POST", _CHAT_PATH, params, stream=bool(stream), **options)
-        if stream:
-            return await self._client._stream(chat, exchange)
-        return await exchange.whole(chat)
-
-    def stream(
-        self, *, messages: Iterable[Any], model: str, **params: Any
-    ) -> AsyncStreamManager[AsyncHelperStream[Any]]:
-        """A context manager whose stream yields the helper's events: `content.delta` and its kin.
-
-        response_format may be a type, tools may be functions or types; see families/parsing.py.
-        """
-        params, options = _split({"model": model, "messages": messages, **params})
-        exchange, helper = _helped_chat(self._client, params, options)
-        return AsyncStreamManager(exchange, chat, helper)
-
-
-class AsyncResponses:
-    """`client.responses`: POST /responses, GET /responses/{id}."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    @overload
-    async def create(self, *, stream: Literal[True], **params: Any) -> AsyncStream[Any]: ...
-    @overload
-    async def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Response: ...
-    @overload
-    async def create(self, *, stream: bool, **params: Any) -> Response | AsyncStream[Any]: ...
-    async def create(self, *, stream: bool | None = None, **params: Any) -> Any:
-        """Ask for a response: as a stream of events, or whole. As AsyncCompletions.create."""
-        params, options = _split(params)
-        exchange = self._client._exchange("POST", _RESPONSES_PATH, params, stream=bool(stream), **options)
-        if stream:
-            return await self._client._stream(responses, exchange)
-        return await exchange.whole(responses)
-
-    def stream(self, **params: Any) -> AsyncStreamManager[AsyncHelperStream[Any]]:
-        """A context manager whose stream yields every event, with `snapshot` on text and argument deltas.
-
-        text_format may be a type, tools may be functions or types; see families/parsing.py.
-        """
-        params, options = _split(params)
-        exchange, helper = _helped_responses(self._client, params, options)
-        return AsyncStreamManager(exchange, responses, helper)
-
-    async def retrieve(
-        self, response_id: str, *, stream: bool | None = None, starting_after: int | None = None, **options: Any
-    ) -> Any:
-        """A response that was made before: whole, or as a stream.
-
-        starting_after: the sequence_number after which the stream begins; it goes to the server.
-        """
-        exchange = _retrieval(self._client, response_id, stream, starting_after, options)
-        if stream:
-            return await self._client._stream(responses, exchange)
-        return await exchange.whole(responses)
-
-    async def cancel(self, response_id: str, **options: Any) -> Response:
-        """Cancel a background response."""
-        exchange = self._client._exchange("POST", _path_of(response_id, "/cancel"), None, stream=False, **options)
-        return cast("Response", await exchange.whole(responses))
-
-
-def _path_of(response_id: str, action: str = "") -> str:
-    if response_id in ("", ".", ".."):  # a path of its own meaning, however it is quoted
-        raise ValueError(f"not a response_id: {response_id!r}")
-    return f"{_RESPONSES_PATH}/{quote(response_id, safe='')}{action}"
-
-
-def _retrieval(
-    client: _ClientBase, response_id: str, stream: bool | None, starting_after: int | None, options: dict[str, Any]
-) -> Exchange:
-    include = options.pop("include", None)
-    query: dict[str, object] = {}
-    if stream:
-        query["stream"] = "true"
-    if starting_after is not None:
-        query["starting_after"] = starting_after
-    if include is not None:
-        query["include[]"] = list(include)
-    return client._exchange("GET", _path_of(response_id), None, stream=bool(stream), query=query, **options)
-
-
-class Chat:
-    """`client.chat`"""
-
-    def __init__(self, client: Client) -> None:
-        self.completions = Completions(client)
-
-
-class Completions:
-    """`client.chat.completions`: POST /chat/completions."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    @overload
-    def create(
-        self, *, messages: Iterable[Any], model: str, stream: Literal[True], **params: Any
-    ) -> Stream[ChatCompletionChunk]: ...
-    @overload
-    def create(
-        self, *, messages: Iterable[Any], model: str, stream: Literal[False] | None = None, **params: Any
-    ) -> ChatCompletion: ...
-    @overload
-    def create(
-        self, *, messages: Iterable[Any], model: str, stream: bool, **params: Any
-    ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
-    def create(self, *, messages: Iterable[Any], model: str, stream: bool | None = None, **params: Any) -> Any:
-        """As AsyncCompletions.create."""
-        params, options = _split({"model": model, "messages": messages, **params})
-        exchange = self._client._exchange("POST", _CHAT_PATH, params, stream=bool(stream), **options)
-        if stream:
-            return self._client._stream(chat, exchange)
-        return run(exchange.whole(chat))
-
-    def stream(self, *, messages: Iterable[Any], model: str, **params: Any) -> StreamManager[HelperStream[Any]]:
-        """As AsyncCompletions.stream."""
-        params, options = _split({"model": model, "messages": messages, **params})
-        exchange, helper = _helped_chat(self._client, params, options)
-        return StreamManager(exchange, chat, helper)
-
-
-class Responses:
-    """`client.responses`: POST /responses, GET /responses/{id}."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    @overload
-    def create(self, *, stream: Literal[True], **params: Any) -> Stream[Any]: ...
-    @overload
-    def create(self, *, stream: Literal[False] | None = None, **params: Any) -> Response: ...
-    @overload
-    def create(self, *, stream: bool, **params: Any) -> Response | Stream[Any]: ...
-    def create(self, *, stream: bool | None = None, **params: Any) -> Any:
-        """As AsyncResponses.create."""
-        params, options = _split(params)
-        exchange = self._client._exchange("POST", _RESPONSES_PATH, params, stream=bool(stream), **options)
-        if stream:
-            return self._client._stream(responses, exchange)
-        return run(exchange.whole(responses))
-
-    def stream(self, **params: Any) -> StreamManager[HelperStream[Any]]:
-        """As AsyncResponses.stream."""
-        params, options = _split(params)
-        exchange, helper = _helped_responses(self._client, params, options)
-        return StreamManager(exchange, responses, helper)
-
-    def retrieve(
-        self, response_id: str, *, stream: bool | None = None, starting_after: int | None = None, **options: Any
-    ) -> Any:
-        """As AsyncResponses.retrieve."""
-        exchange = _retrieval(self._client, response_id, stream, starting_after, options)
-        if stream:
-            return self._client._stream(responses, exchange)
-        return run(exchange.whole(responses))
-
-    def cancel(self, response_id: str, **options: Any) -> Response:
-        """As AsyncResponses.cancel."""
-        exchange = self._client._exchange("POST", _path_of(response_id, "/cancel"), None, stream=False, **options)
-        return cast("Response", run(exchange.whole(responses)))

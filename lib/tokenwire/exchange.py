@@ -193,8 +193,12 @@ class Exchange:
 
     async def whole(self, family: Family) -> Any:
         """Send, with retries, and return the family's whole object. Raises as `open`."""
-        body = await self._with_retries(self._whole_body)
-        return body.read(family)
+        return (await self.body()).read(family)
+
+    async def body(self) -> WholeBody:
+        """Send, with retries, and return the whole body of a good answer. Raises as `open`."""
+        body: WholeBody = await self._with_retries(self._whole_body)
+        return body
 
     async def _begin(self) -> None:
         connection, head = await self._answer()

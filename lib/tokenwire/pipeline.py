@@ -507,18 +507,20 @@ class WholeBody:
         return _not_a_stream(self.content, self.head)
 
     def read(self, family: Family) -> Any:
-        """The family's whole object.
+        """The family's whole object, with the request's name on it.
 
         Raises APIError for an error in it, APIResponseValidationError where it is no JSON object.
         """
         try:
-            return family.decode_whole(self.content)
+            whole = family.decode_whole(self.content)
         except StreamDecodeError as error:
             raise APIResponseValidationError(
                 f"The server's answer is not a JSON object: {error.message}",
                 response=self.head,
                 body=self.content.decode("utf-8", "replace")[:_SHOWN],
             ) from None
+        whole._request_id = self.head.request_id
+        return whole
 
 
 # -- What a body says that is not the answer asked for ----------------------------

@@ -28,7 +28,7 @@ from tokenwire.pipeline import Family, Helper
 from tokenwire.wire.http1 import ResponseHead
 from tokenwire.wire.sse import ServerSentEvent
 
-__all__ = ["AsyncHelperStream", "AsyncStream", "HelperStream", "Source", "Stream"]
+__all__ = ["AsyncStream", "Source", "Stream"]
 
 E = TypeVar("E")
 
@@ -261,39 +261,6 @@ class _AsyncRaw(Generic[E]):
         return next(self._ready)
 
 
-class AsyncHelperStream(AsyncStream[E]):
-    """What `.stream()` gives: the helper's events, and the final object."""
-
-    async def until_done(self) -> Self:
-        """Consume what is left. A checkpoint at each read."""
-        self._source.choose("events")
-        while await self._source.read():
-            pass
-        self._drop()
-        return self
-
-    async def _final(self) -> Any:
-        await self.until_done()
-        return self._source.final()
-
-    async def get_final_completion(self) -> Any:
-        """The whole ChatCompletion, `parsed` where a schema was given; consumes what is left.
-
-        Raises LengthFinishReasonError or ContentFilterFinishReasonError where a schema
-        was given and the answer could not be finished.
-        """
-        return await self._final()
-
-    async def get_final_response(self) -> Any:
-        """The whole Response, also after `incomplete` and `failed`; consumes what is left."""
-        return await self._final()
-
-    @property
-    def current_completion_snapshot(self) -> Any:
-        """The ChatCompletion as far as it came."""
-        return self._source.snapshot()
-
-
 # -- sync ----------------------------------------------------------------------
 
 
@@ -379,28 +346,3 @@ class _Raw(Generic[E]):
             raise StopIteration
         self._ready = iter(batch)
         return next(self._ready)
-
-
-class HelperStream(Stream[E]):
-    """What `.stream()` gives: the helper's events, and the final object."""
-
-    def until_done(self) -> Self:
-        """Consume what is left."""
-        self._source.choose("events")
-        while run(self._source.read()):
-            pass
-        self._drop()
-        return self
-
-    def get_final_completion(self) -> Any:
-        """As AsyncHelperStream.get_final_completion."""
-        return self.until_done()._source.final()
-
-    def get_final_response(self) -> Any:
-        """As AsyncHelperStream.get_final_response."""
-        return self.until_done()._source.final()
-
-    @property
-    def current_completion_snapshot(self) -> Any:
-        """The ChatCompletion as far as it came."""
-        return self._source.snapshot()

@@ -1,0 +1,208 @@
+"""What `.stream()` gives: streams of the helper's events, with the final object, and the managers around them.
+
+T is the type that the answer is read as: what was given as response_format or
+text_format, or None.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from tokenwire.backends.sync import run
+from tokenwire.exchange import Exchange
+from tokenwire.families import chat, responses
+from tokenwire.families.chat_events import ChatCompletionStreamEvent
+from tokenwire.pipeline import Helper
+from tokenwire.streams import AsyncStream, Source, Stream
+
+if TYPE_CHECKING:
+    from tokenwire.families.chat_types import ParsedChatCompletion
+    from tokenwire.families.responses import (
+        ParsedResponse,
+        ParsedResponseStreamEvent as _ResponseEvent,  # noqa: F401 - only type checkers can subscript it
+        Response,
+    )
+
+__all__ = [
+    "AsyncChatCompletionStream",
+    "AsyncChatCompletionStreamManager",
+    "AsyncHelperStream",
+    "AsyncResponseStream",
+    "AsyncResponseStreamManager",
+    "ChatCompletionStream",
+    "ChatCompletionStreamManager",
+    "HelperStream",
+    "ResponseStream",
+    "ResponseStreamManager",
+]
+
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+# -- async ---------------------------------------------------------------------
+
+
+class AsyncHelperStream(AsyncStream[E]):
+    """A stream of a helper's events. As AsyncStream."""
+
+    async def until_done(self) -> Self:
+        """Consume what is left. A checkpoint at each read. Raises as iterating does."""
+        self._source.choose("events")
+        while await self._source.read():
+            pass
+        self._drop()
+        return self
+
+    async def _final(self) -> Any:
+        await self.until_done()
+        return self._source.final()
+
+
+class AsyncChatCompletionStream(AsyncHelperStream[ChatCompletionStreamEvent[T]], Generic[T]):
+    """`async for event in stream`: `content.delta` and its kin. As AsyncStream."""
+
+    async def get_final_completion(self) -> ParsedChatCompletion[T]:
+        """The whole ChatCompletion, `parsed` where a type was given; consumes what is left.
+
+        Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
+        was given and the answer could not be finished, and as iterating does.
+        """
+        final: ParsedChatCompletion[T] = await self._final()
+        return final
+
+    @property
+    def current_completion_snapshot(self) -> ParsedChatCompletion[T]:
+        """The ChatCompletion as far as it came: a value."""
+        snapshot: ParsedChatCompletion[T] = self._source.snapshot()
+        return snapshot
+
+    @property
+    def snapshot(self) -> ParsedChatCompletion[T]:
+        """As current_completion_snapshot."""
+        return self.current_completion_snapshot
+
+
+class AsyncResponseStream(AsyncHelperStream["_ResponseEvent[T]"], Generic[T]):
+    """`async for event in stream`: the wire's events, deltas with `snapshot`. As AsyncStream."""
+
+    async def get_final_response(self) -> ParsedResponse[T]:
+        """The whole Response, also after `incomplete` and `failed`; consumes what is left.
+
+        Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
+        was given and the answer could not be finished, and as iterating does.
+        """
+        final: ParsedResponse[T] = await self._final()
+        return final
+
+    @property
+    def snapshot(self) -> Response:
+        """The Response as far as it came: a value."""
+        snapshot: Response = self._source.snapshot()
+        return snapshot
+
+
+# -- sync ----------------------------------------------------------------------
+
+
+class HelperStream(Stream[E]):
+    """A stream of a helper's events. As Stream."""
+
+    def until_done(self) -> Self:
+        """Consume what is left. Raises as iterating does."""
+        self._source.choose("events")
+        while run(self._source.read()):
+            pass
+        self._drop()
+        return self
+
+
+class ChatCompletionStream(HelperStream[ChatCompletionStreamEvent[T]], Generic[T]):
+    """`for event in stream`: `content.delta` and its kin. As Stream."""
+
+    def get_final_completion(self) -> ParsedChatCompletion[T]:
+        """As AsyncChatCompletionStream.get_final_completion."""
+        final: ParsedChatCompletion[T] = self.until_done()._source.final()
+        return final
+
+    @property
+    def current_completion_snapshot(self) -> ParsedChatCompletion[T]:
+        """The ChatCompletion as far as it came: a value."""
+        snapshot: ParsedChatCompletion[T] = self._source.snapshot()
+        return snapshot
+
+    @property
+    def snapshot(self) -> ParsedChatCompletion[T]:
+        """As current_completion_snapshot."""
+        return self.current_completion_snapshot
+
+
+class ResponseStream(HelperStream["_ResponseEvent[T]"], Generic[T]):
+    """`for event in stream`: the wire's events, deltas with `snapshot`. As Stream."""
+
+    def get_final_response(self) -> ParsedResponse[T]:
+        """As AsyncResponseStream.get_final_response."""
+        final: ParsedResponse[T] = self.until_done()._source.final()
+        return final
+
+    @property
+    def snapshot(self) -> Response:
+        """The Response as far as it came: a value."""
+        snapshot: Response = self._source.snapshot()
+        return snapshot
+
+
+# -- managers ------------------------------------------------------------------
+
+
+class _Manager:
+    def __init__(self, exchange: Exchange, helper: Helper) -> None:
+        self._exchange = exchange
+        self._helper = helper
+
+
+class _AsyncManager(_Manager):
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exchange.close()
+
+
+class AsyncChatCompletionStreamManager(_AsyncManager, Generic[T]):
+    """`async with` sends the request and gives the stream; leaving closes it. A checkpoint."""
+
+    async def __aenter__(self) -> AsyncChatCompletionStream[T]:
+        await self._exchange.open()
+        return AsyncChatCompletionStream(Source(self._exchange, chat, self._helper))
+
+
+class AsyncResponseStreamManager(_AsyncManager, Generic[T]):
+    """`async with` sends the request and gives the stream; leaving closes it. A checkpoint."""
+
+    async def __aenter__(self) -> AsyncResponseStream[T]:
+        await self._exchange.open()
+        return AsyncResponseStream(Source(self._exchange, responses, self._helper))
+
+
+class _SyncManager(_Manager):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exchange.close()
+
+
+class ChatCompletionStreamManager(_SyncManager, Generic[T]):
+    """`with` sends the request and gives the stream; leaving closes it."""
+
+    def __enter__(self) -> ChatCompletionStream[T]:
+        run(self._exchange.open())
+        return ChatCompletionStream(Source(self._exchange, chat, self._helper))
+
+
+class ResponseStreamManager(_SyncManager, Generic[T]):
+    """`with` sends the request and gives the stream; leaving closes it."""
+
+    def __enter__(self) -> ResponseStream[T]:
+        run(self._exchange.open())
+        return ResponseStream(Source(self._exchange, responses, self._helper))
