@@ -8,6 +8,8 @@
 No clock, no I/O, no JSON.
 """
 
+from __future__ import annotations
+
 from tokenwire.wire.body import BodyReader, ChunkedReader, CloseReader, LengthReader, chunk, last_chunk
 from tokenwire.wire.buffer import ReceiveBuffer
 from tokenwire.wire.coding import Decompressor, decompressor

@@ -208,12 +208,11 @@ class ChunkedReader:
             match = _FIELD_LINE.fullmatch(line)
             if match is None:
                 raise RemoteProtocolError(f"not a trailer field: {line[:80]!r}")
-            trailers.append((match[1].lower(), match[2]))
+            trailers.append((match[1], match[2]))
         try:
-            h11.EndOfMessage(headers=trailers)
+            self.trailers = list(h11.EndOfMessage(headers=trailers).headers)
         except h11.ProtocolError as error:
             raise RemoteProtocolError(f"bad trailers: {error}") from None
-        self.trailers = trailers
 
 
 def chunk(data: bytes) -> bytes:

@@ -209,6 +209,7 @@ class ClientConnection:
         self._head = _Head(h11.CLIENT, self._limits)
         self.body = None
         self._over = False
+        self._persists = False  # until the response says so
         self.cycles += 1
         try:
             self._method = method.encode("ascii")
@@ -353,6 +354,7 @@ class ServerConnection:
         self._head: _Head | None = None
         self._persists = True
         self._method = b""
+        self._refusal: RemoteProtocolError | None = None
         self._bodiless = self._chunked = False
         self._responded = False
         self.body: BodyReader | None = None
@@ -364,6 +366,8 @@ class ServerConnection:
         by `send_response`, and close.
         """
         assert self.body is None or self._responded, "the request before is answered first"
+        if self._refusal is not None:
+            raise self._refusal  # nobody knows where the next request would begin
         if self._head is None or self._responded:
             self._head = _Head(h11.SERVER, self._limits)
             self._method = b""
@@ -380,8 +384,9 @@ class ServerConnection:
             # header field MUST treat the message as if the framing is faulty"
             if event.http_version < b"1.1" and _tokens(raw, b"transfer-encoding"):
                 raise RemoteProtocolError("an HTTP/1.0 request has Transfer-Encoding")
-        except RemoteProtocolError:
+        except RemoteProtocolError as error:
             self._persists = False
+            self._refusal = error
             raise
         # RFC 9112, section 6.3: for a request, 4. chunked, 6. Content-Length, 7. "the message body length is zero"
         lengths = _tokens(raw, b"content-length")
@@ -412,6 +417,8 @@ class ServerConnection:
         """
         if self._responded:
             raise LocalProtocolError("the request has been answered already")
+        if not (reason.isascii() and reason.isprintable()):  # h11 would let a line end pass
+            raise LocalProtocolError(f"not a reason phrase: {reason!r}")
         machine = self._head.h11 if self._head is not None else h11.Connection(h11.SERVER)
         if machine.their_state is h11.ERROR or self.body is None or not self.body.complete:
             self._persists = False  # what stands unread would be taken for the next request
@@ -425,11 +432,11 @@ class ServerConnection:
         if not self._persists:
             fields.append((b"connection", b"close"))
         try:
-            response = h11.Response(status_code=status, headers=fields, reason=reason.encode("ascii"))
+            response = h11.Response(status_code=status, headers=fields, reason=reason.encode())
             head = machine.send(response) or b""
-        except (h11.LocalProtocolError, UnicodeEncodeError):
+        except h11.LocalProtocolError:
             raise LocalProtocolError(
-                _bad_header(fields) or f"not a status, reason or set of headers that can be sent: {status} {reason!r}"
+                _bad_header(fields) or f"not a status, or headers that contradict each other: {status}"
             ) from None
         self._responded = True
         said: RawHeaders = list(response.headers)

@@ -1,0 +1,230 @@
+"""ReceiveBuffer against a model that is a run of bytes; views stay true for as long as they must."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tokenwire.policy import DEFAULT_LIMITS
+from tokenwire.wire.buffer import ReceiveBuffer
+
+
+class AgainstTheModel(RuleBasedStateMachine):
+    """What is unread, and each view that is out, with what it must show."""
+
+    @initialize(limit=st.sampled_from([1, 2, 10, 4_095, 4_096, 4_097, 10_000, 65_536]))
+    def begin(self, limit: int) -> None:
+        self.buffer = ReceiveBuffer(limit)
+        self.unread = b""
+        self.out: list[tuple[memoryview, bytes]] = []  # true until the next reclaim
+        self.kept: list[tuple[memoryview, bytes]] = []  # true for ever
+        self.at = 0
+
+    def bytes_from_the_network(self, count: int) -> bytes:
+        self.at += 1
+        return bytes((self.at + n * 7) % 256 for n in range(count))
+
+    @precondition(lambda self: len(self.unread) < self.buffer.limit)
+    @rule(part=st.floats(0, 1), sizehint=st.sampled_from([-1, 0, 1, 65_536]))
+    def receive(self, part: float, sizehint: int) -> None:
+        room = self.buffer.get_buffer(sizehint)
+        assert 1 <= len(room) <= self.buffer.limit
+        data = self.bytes_from_the_network(int(len(room) * part))
+        room[: len(data)] = data
+        self.buffer.buffer_updated(len(data))
+        self.unread += data
+
+    @precondition(lambda self: len(self.unread) < self.buffer.limit)
+    @rule()
+    def a_read_that_brings_nothing(self) -> None:
+        assert len(self.buffer.get_buffer()) >= 1
+
+    @rule(count=st.integers(0, 300))
+    def feed(self, count: int) -> None:
+        data = self.bytes_from_the_network(min(count, self.buffer.limit - len(self.unread)))
+        self.buffer.feed(data)
+        self.unread += data
+
+    @rule(part=st.floats(0, 1))
+    def consume(self, part: float) -> None:
+        count = int(len(self.unread) * part)
+        start = self.buffer.start
+        view = memoryview(self.buffer.data)[start : start + count]
+        self.out.append((view, self.unread[:count]))
+        self.buffer.start += count
+        self.unread = self.unread[count:]
+
+    @rule()
+    def consume_all(self) -> None:
+        self.consume(1.0)
+
+    @rule()
+    def reclaim(self) -> None:
+        self.out.clear()
+        self.buffer.reclaim()
+        assert self.buffer.start == 0
+
+    @rule()
+    def shrink(self) -> None:
+        if not self.unread:
+            self.out.clear()
+        self.buffer.shrink()
+        if not self.unread:
+            assert len(self.buffer.data) <= 4_096
+
+    @rule()
+    def let_go(self) -> None:
+        self.buffer.let_go()
+        self.kept = (self.kept + self.out)[-8:]
+        self.out.clear()
+
+    @invariant()
+    def it_holds_what_the_model_holds(self) -> None:
+        buffer = self.buffer
+        assert bytes(buffer.data[buffer.start : buffer.end]) == self.unread
+        assert len(buffer) == len(self.unread)
+        assert buffer.full == (len(self.unread) == buffer.limit)
+        assert 0 <= buffer.start <= buffer.end <= len(buffer.data) <= buffer.limit
+
+    @invariant()
+    def views_are_true(self) -> None:
+        for view, shown in self.out + self.kept:
+            assert view == shown
+
+    @invariant()
+    def a_full_buffer_lends_nothing(self) -> None:
+        if self.buffer.full:
+            with pytest.raises(BufferError, match="full"):
+                self.buffer.get_buffer()
+
+
+AgainstTheModel.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
+TestAgainstTheModel = AgainstTheModel.TestCase
+
+
+def fill(buffer: ReceiveBuffer, byte: bytes = b"x") -> int:
+    """One read that brings all there is room for."""
+    room = buffer.get_buffer()
+    count = len(room)
+    room[:] = byte * count
+    buffer.buffer_updated(count)
+    return count
+
+
+def test_small_at_first_and_doubled_while_reads_fill_it() -> None:
+    buffer = ReceiveBuffer()
+    sizes = []
+    for _ in range(7):
+        sizes.append(fill(buffer))
+        buffer.start = buffer.end
+        buffer.reclaim()
+    assert sizes == [4_096, 8_192, 16_384, 32_768, 65_536, 65_536, 65_536]
+    assert buffer.limit == DEFAULT_LIMITS.receive_buffer == 65_536
+
+
+def test_grows_to_a_limit_that_is_no_power_of_two() -> None:
+    buffer = ReceiveBuffer(10_000)
+    sizes = []
+    for _ in range(3):
+        sizes.append(fill(buffer))
+        buffer.start = buffer.end
+        buffer.reclaim()
+    assert sizes == [4_096, 8_192, 10_000]
+
+
+def test_does_not_grow_for_reads_that_leave_room() -> None:
+    buffer = ReceiveBuffer()
+    for _ in range(50):
+        room = buffer.get_buffer()
+        room[:100] = b"y" * 100
+        buffer.buffer_updated(100)
+        buffer.start = buffer.end
+        buffer.reclaim()
+    assert len(buffer.data) == 4_096
+
+
+def test_grows_by_itself_where_nobody_reclaims() -> None:
+    # An event loop that reads ahead of its consumer: asyncio's BufferedProtocol.
+    buffer = ReceiveBuffer(20_000)
+    taken = 0
+    while not buffer.full:
+        taken += fill(buffer)
+    assert taken == len(buffer) == 20_000
+    with pytest.raises(BufferError, match="20000 bytes"):
+        buffer.get_buffer()
+    with pytest.raises(BufferError, match="full"):
+        buffer.feed(b"z")
+
+
+def test_the_slot_of_consumed_bytes_is_used_again_without_growth() -> None:
+    buffer = ReceiveBuffer()
+    fill(buffer, b"a")
+    buffer.start = 4_000
+    view = memoryview(buffer.data)[:4_000]
+    room = buffer.get_buffer()  # a swap: what is unread goes along, the view stays where it is
+    assert len(buffer) == 96
+    assert bytes(buffer.data[:96]) == b"a" * 96
+    room[:10] = b"b" * 10
+    buffer.buffer_updated(10)
+    assert view == b"a" * 4_000
+    assert bytes(buffer.data[buffer.start : buffer.end]) == b"a" * 96 + b"b" * 10
+
+
+def test_a_swap_after_a_read_that_left_room_keeps_the_size() -> None:
+    buffer = ReceiveBuffer()
+    fill(buffer)
+    buffer.start = buffer.end
+    buffer.reclaim()
+    assert len(buffer.data) == 8_192
+    buffer.feed(b"x" * 8_000)
+    buffer.feed(b"x" * 192)  # two pieces: the second fills what the first had left
+    buffer.start = 8_000
+    memory = buffer.data
+    buffer.get_buffer()
+    assert buffer.data is not memory
+    assert len(buffer.data) == 16_384  # the last read came back full
+
+
+def test_the_same_view_is_lent_again_while_it_is_empty() -> None:
+    buffer = ReceiveBuffer()
+    assert buffer.get_buffer() is buffer.get_buffer()
+
+
+def test_shrink_gives_back_the_room_of_an_idle_connection() -> None:
+    buffer = ReceiveBuffer()
+    while len(buffer.data) < 65_536:
+        fill(buffer)
+        buffer.start = buffer.end
+        buffer.reclaim()
+    buffer.feed(b"rest")
+    buffer.shrink()
+    assert len(buffer.data) == 65_536
+    assert bytes(buffer.data[buffer.start : buffer.end]) == b"rest"
+    buffer.start = buffer.end
+    buffer.shrink()
+    assert (len(buffer.data), buffer.start, buffer.end) == (4_096, 0, 0)
+    small = buffer.data
+    buffer.shrink()
+    assert buffer.data is small
+
+
+def test_feed_takes_any_bytes() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a")
+    buffer.feed(bytearray(b"b"))
+    buffer.feed(memoryview(b"xcx")[1:2])
+    buffer.feed(b"")
+    assert bytes(buffer.data[buffer.start : buffer.end]) == b"abc"
+
+
+def test_let_go_leaves_the_memory_to_its_views() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"taken, kept")
+    buffer.start = 7
+    view = memoryview(buffer.data)[:5]
+    buffer.let_go()
+    buffer.feed(b" on")
+    buffer.reclaim()
+    assert bytes(buffer.data[buffer.start : buffer.end]) == b"kept on"
+    assert view == b"taken"
