@@ -22,7 +22,7 @@ from tokenwire import Limits, PoolTimeoutError
 from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend
 from tokenwire.backends.sync import run
-from tokenwire.pool import Connection, Pool, State
+from tokenwire.pool import Connection, Pool, State, _after_fork
 
 OTHER = Origin("http", "other", 80)
 RESET = ConnectionResetError(104, "Connection reset by peer")
@@ -435,7 +435,7 @@ def test_who_waits_longest_is_served_first(loop: str, how: str) -> None:
         order: list[int] = []
 
         async def one(number: int) -> None:
-            origin = OTHER if how == "other origin" and number % 2 else ORIGIN
+            origin = OTHER if how == "other origin" and number % 3 == 0 else ORIGIN
             connection = await pool.acquire(origin, connect=5.0, deadline=None)
             order.append(number)
             assert pool.counts()["active"] <= 2
@@ -911,3 +911,27 @@ def test_after_a_fork_a_loops_connections_are_only_forgotten() -> None:
     os.close(reading)
     os.close(writing)
     assert counts(pool) == {"active": 1, "idle": 1}
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_a_child_does_with_its_inheritance(bound: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same without a process of its own, so that it can be measured."""
+    pool, peer = pool_of([], [], [])
+    idle, active = take(pool), take(pool)
+    idle.loop = active.loop = object() if bound else None
+    pool.release(used(idle))
+    monkeypatch.setattr("tokenwire.pool._pools", [pool])
+    monkeypatch.setattr("tokenwire.pool._inherited", inherited := [])
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    _after_fork()
+    assert pool.counts() == {"idle": 0, "draining": 0, "active": 0, "waiting": 0}
+    assert idle.state is State.CLOSED
+    pool.release(used(active))
+    pool.discard(active)
+    assert pool.counts() == {"idle": 0, "draining": 0, "active": 0, "waiting": 0}
+    # A plain descriptor is closed: else the server would not see the parent's own close.
+    assert [transport.closed for transport in peer.connections] == [not bound] * 2
+    assert inherited == ([idle, active] if bound else [])
+    mine = take(pool)
+    pool.release(used(mine))
+    assert take(pool) is mine
