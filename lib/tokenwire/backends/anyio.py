@@ -195,4 +195,5 @@ _backend = AnyioBackend()
 
 
 def backend() -> Backend:
+    """This backend. There is one, for every client."""
     return _backend

@@ -216,4 +216,5 @@ _backend = AsyncioBackend()
 
 
 def backend() -> Backend:
+    """This backend. There is one, for every client."""
     return _backend

@@ -211,4 +211,5 @@ _backend = SyncBackend()
 
 
 def backend() -> Backend:
+    """This backend. There is one, for every client."""
     return _backend

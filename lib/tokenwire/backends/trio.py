@@ -238,4 +238,5 @@ _backend = TrioBackend()
 
 
 def backend() -> Backend:
+    """This backend. There is one, for every client."""
     return _backend

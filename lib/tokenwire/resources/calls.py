@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from tokenwire.exchange import Exchange
 
-__all__ = ["NOT_GIVEN", "Dumps", "Message", "NotGiven", "Sender", "omitted", "split", "without_omitted"]
+__all__ = ["NOT_GIVEN", "Dumps", "Message", "NotGiven", "Sender", "omitted", "seen_twice", "split", "without_omitted"]
 
 
 class NotGiven:
@@ -45,6 +45,8 @@ def omitted(value: object) -> bool:
 
 
 def without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Only the parameters that a caller gave a value."""
+    """The arguments that were given."""
     return {name: value for name, value in params.items() if not omitted(value)}
 
 
