@@ -23,10 +23,7 @@ PACKAGES = ("openai", "httpx2", "httpcore2", "h11", "pydantic")
 
 @contextlib.asynccontextmanager
 async def client(call: Call) -> AsyncIterator[openai.AsyncOpenAI]:
-    limits = openai.DEFAULT_CONNECTION_LIMITS
-    if call.streams > 900:  # its own default allows 1,000 connections
-        limits = type(limits)(max_connections=None, max_keepalive_connections=None)
     verify = ssl.create_default_context(cafile=call.cafile) if call.tls else True
-    transport = openai.DefaultAsyncHttpxClient(limits=limits, verify=verify)
+    transport = openai.DefaultAsyncHttpxClient(verify=verify)
     async with openai.AsyncOpenAI(api_key=API_KEY, base_url=call.base_url, http_client=transport) as made:
         yield made
