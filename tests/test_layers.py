@@ -33,6 +33,7 @@ HOUSE = [
     "wire.sse",
     "wire",
     "families",
+    "types",
     "pipeline",
     "backends",
     "pool",

@@ -19,6 +19,17 @@ from tokenwire._version import __version__
 _ROOMS = {
     "client": ("NOT_GIVEN", "AsyncClient", "Client", "NotGiven"),
     "streams": ("AsyncStream", "Stream"),
+    "helper_streams": (
+        "AsyncChatCompletionStream",
+        "AsyncChatCompletionStreamManager",
+        "AsyncResponseStream",
+        "AsyncResponseStreamManager",
+        "ChatCompletionStream",
+        "ChatCompletionStreamManager",
+        "ResponseStream",
+        "ResponseStreamManager",
+    ),
+    "raw_response": ("APIResponse",),
     "policy": ("Limits", "Retry", "Timeouts"),
     "errors": (
         "APIConnectionError",
@@ -57,6 +68,7 @@ __all__ = [  # noqa: PLE0604 - names and rooms, checked by a test
     *_HOME,
     "backends",
     "server",
+    "types",
     "wire",
 ]
 
@@ -64,7 +76,7 @@ __all__ = [  # noqa: PLE0604 - names and rooms, checked by a test
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name in ("backends", "families", "server", "wire", *_ROOMS):
+    if name in ("backends", "families", "server", "types", "wire", *_ROOMS):
         return importlib.import_module(f"tokenwire.{name}")
     known = _ALIASES.get(name, name)
     if known not in _HOME:
@@ -79,7 +91,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from tokenwire import backends as backends, server as server, wire as wire
+    from tokenwire import backends as backends, server as server, types as types, wire as wire
     from tokenwire.client import (
         NOT_GIVEN as NOT_GIVEN,
         AsyncClient as AsyncClient,
@@ -113,7 +125,18 @@ if TYPE_CHECKING:
         TokenwireError as TokenwireError,
         UnprocessableEntityError as UnprocessableEntityError,
     )
+    from tokenwire.helper_streams import (
+        AsyncChatCompletionStream as AsyncChatCompletionStream,
+        AsyncChatCompletionStreamManager as AsyncChatCompletionStreamManager,
+        AsyncResponseStream as AsyncResponseStream,
+        AsyncResponseStreamManager as AsyncResponseStreamManager,
+        ChatCompletionStream as ChatCompletionStream,
+        ChatCompletionStreamManager as ChatCompletionStreamManager,
+        ResponseStream as ResponseStream,
+        ResponseStreamManager as ResponseStreamManager,
+    )
     from tokenwire.policy import Limits as Limits, Retry as Retry, Timeouts as Timeouts
+    from tokenwire.raw_response import APIResponse as APIResponse
     from tokenwire.streams import AsyncStream as AsyncStream, Stream as Stream
 
     AsyncOpenAI = AsyncClient
