@@ -20,10 +20,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-from support import outcome, vectors
-from support.replay import Played, Replay, replaying
 
 import tokenwire
+from support import outcome, vectors
+from support.replay import Played, Replay, replaying
 from tokenwire.backends import named
 from tokenwire.backends.memory import EOF, MemoryBackend
 

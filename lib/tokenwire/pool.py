@@ -356,12 +356,10 @@ class Pool:
                 if got is None:
                     break
                 drained += got
-                if got == 0 or connection.state is State.IDLE or drained > _DRAIN:
+                if got == 0 or http.finished or drained > _DRAIN:
                     self._shut(connection)  # closed by the server, or it spoke out of turn, or on and on
                     return False
                 http.drain()
-                if http.finished:
-                    break
         except (OSError, RemoteProtocolError):
             self._shut(connection)
             return False

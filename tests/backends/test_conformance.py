@@ -204,6 +204,7 @@ def test_connect_cancelled_at_every_round(way: Way, tls: bool) -> None:
         with contextlib.suppress(OSError):
             listener.accept().close()
 
+    way.run(functools.partial(rounds, backend))  # what an event loop opens once and for all
     for patience in [*range(12), 20, 40]:
         before = len(os.listdir("/proc/self/fd"))
         with listening(tls) as listener:
@@ -733,6 +734,7 @@ def test_a_receive_that_is_cancelled_loses_nothing(way: Way, tls: bool) -> None:
 @plain_and_tls
 def test_cancelled_and_closed_leaves_nothing_behind(way: Way, tls: bool) -> None:
     backend = way.backend
+    way.run(functools.partial(rounds, backend))
     for patience in range(6):
 
         async def main(patience: int = patience) -> None:
@@ -962,6 +964,7 @@ def test_serve_cancelled_ends_its_handlers(way: Way, patience: int) -> None:
                     await rounds(backend, 3)
                     assert client.recv(1) == b""
 
+    way.run(functools.partial(rounds, backend))
     before = len(os.listdir("/proc/self/fd"))
     way.run(main)
     gc.collect()
