@@ -576,3 +576,20 @@ def test_a_bug_in_a_family_closes_the_connection() -> None:
             next(found)
         assert counts(client) == {}
         assert list(found) == []
+
+
+def test_interrupted_while_it_reads_a_body() -> None:
+    for status, ask in (("401 No", stream), ("200 OK", whole)):
+        half = head("Content-Length: 9", "Content-Type: application/json", status=status) + b"half"
+        client, peer = made([half], timeout=None)
+        with pytest.raises(RuntimeError, match="would hang"):  # the memory backend's own word: no APIError
+            ask(client)
+        assert counts(client) == {}
+        assert peer.connections[0].closed
+
+
+def test_a_whole_answer_until_close() -> None:
+    wire = answer(js(completion("Hi")).encode(), "close", kind="application/json")
+    client, _ = made([wire, EOF])
+    assert whole(client).choices[0].message.content == "Hi"
+    assert counts(client) == {}

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ import trio
 import tokenwire
 from support.answers import answer, chunk, head, sse
 from support.mixed import ORIGIN, Mixed, run_on
+from support.threads import ThreadServer
 from tokenwire import Limits, PoolTimeoutError
 from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend
@@ -665,61 +666,16 @@ def test_given_back_on_another_loop_it_is_closed(loop: str) -> None:
 # -- Threads ----------------------------------------------------------------------------------
 
 
-class ThreadServer:
-    """Answers each request of each connection with the same stream, in a thread for each connection."""
-
-    def __init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self.listener.getsockname()[1]
-        self.accepted = 0
-        self.answered = 0
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._main = threading.Thread(target=self._accept)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            thread = threading.Thread(target=self._life, args=(sock,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _life(self, sock: socket.socket) -> None:
-        wire = answer(sse(chunk("Hi"), chunk(None, "stop"), done=True), "chunked")
-        with sock, sock.makefile("rb") as reader:
-            while reader.readline():
-                length = 0
-                while (line := reader.readline().strip()) != b"":
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
-                reader.read(length)
-                sock.sendall(wire[:60])
-                sock.sendall(wire[60:])
-                with self._lock:
-                    self.answered += 1
-
-    def __enter__(self) -> ThreadServer:
-        self._main.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self._main.join(10)
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
+def streaming(sock: socket.socket, requests: Iterator[bytes]) -> None:
+    wire = answer(sse(chunk("Hi"), chunk(None, "stop"), done=True), "chunked")
+    for _ in requests:
+        sock.sendall(wire[:60])
+        sock.sendall(wire[60:])
 
 
 def test_a_client_under_64_threads() -> None:
-    with ThreadServer() as server:
-        client = tokenwire.Client(
-            api_key="k", base_url=f"http://127.0.0.1:{server.port}", limits=Limits(max_connections=8), max_retries=0
-        )
+    with ThreadServer(streaming) as server:
+        client = tokenwire.Client(api_key="k", base_url=server.url, limits=Limits(max_connections=8), max_retries=0)
         got: list[str] = []
         failures: list[BaseException] = []
         start = threading.Barrier(64)
@@ -758,10 +714,8 @@ def test_a_client_under_64_threads() -> None:
 
 
 def test_a_thread_that_waits_is_woken() -> None:
-    with ThreadServer() as server:
-        client = tokenwire.Client(
-            api_key="k", base_url=f"http://127.0.0.1:{server.port}", limits=Limits(max_connections=1)
-        )
+    with ThreadServer(streaming) as server:
+        client = tokenwire.Client(api_key="k", base_url=server.url, limits=Limits(max_connections=1))
         held = client.chat.completions.create(model="m", messages=[], stream=True)
         got: list[str] = []
 

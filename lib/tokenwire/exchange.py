@@ -538,10 +538,10 @@ class Exchange:
 
     def close(self) -> None:
         """Stop to read: what has not been read by now never will be. Synchronous, idempotent."""
-        self.abort()
         self._early = None
-        if not self._ended:
+        if not self._ended:  # first, for whoever waits in `read` wakes with the next line
             self._end(StreamConsumedError("this stream was closed before its end"))
+        self.abort()
 
     def abort(self) -> None:
         """Close the connection, whatever it is doing. Synchronous, idempotent."""
