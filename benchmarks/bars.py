@@ -187,7 +187,8 @@ def _tls(values: Mapping[str, list[float]], family: str) -> Verdict:
     if all(values.get(name) for name in names):
         ours_tls, ours, ssl_alone, plain = (median(values[name]) for name in names)
         ratio = (ours_tls - ours) / (ssl_alone - plain) if ssl_alone > plain else None
-        holds = None if ratio is None else ratio <= TLS_MARGIN
+        # TLS that seems to cost less than nothing was drowned in noise: no verdict.
+        holds = None if ratio is None or ratio <= 0 else ratio <= TLS_MARGIN
     return Verdict(
         "TLS, firehose: what it adds to ours / what it adds to the bare floor",
         family,
@@ -203,6 +204,7 @@ def table(found: list[Verdict]) -> str:
     lines = [f"{'bar':{width}}  {'family':9}  {'bound':>7}  {'measured':>8}  holds"]
     for v in found:
         measured = "-" if v.ratio is None else f"{v.ratio:.2f}"
-        holds = {None: "not measured", True: "yes", False: "NO"}[v.holds]
+        unknown = "not measured" if v.ratio is None else "too noisy"
+        holds = {None: unknown, True: "yes", False: "NO"}[v.holds]
         lines.append(f"{v.name:{width}}  {v.family:9}  {v.bound:>7}  {measured:>8}  {holds}")
     return "\n".join(lines)
