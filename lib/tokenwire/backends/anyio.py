@@ -8,8 +8,8 @@ bring their own streams; the asyncio and trio backends are the fast ones. TLS is
 
 from __future__ import annotations
 
-import contextlib
 import math
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.abc
 import anyio.lowlevel
+from anyio.abc import SocketAttribute
 
 from tokenwire.backends import detect
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
@@ -90,9 +91,14 @@ class AnyioTransport:
         # The one public way to close is aclose(), which closes at once and only then has its checkpoint: as
         # far as that it can be driven by hand. (aclose_forcefully rests upon the same.)
         closing = self._stream.aclose()
-        # RuntimeError: a finalizer outside of the run. ValueError, OSError: the descriptor has gone already.
-        with contextlib.suppress(StopIteration, RuntimeError, ValueError, OSError):
+        try:
             closing.send(None)
+        except RuntimeError:  # a finalizer outside of the run: no loop looks at a plain socket any more
+            raw = self._stream.extra(SocketAttribute.raw_socket, None)
+            if isinstance(raw, socket.socket):
+                raw.close()
+        except (StopIteration, ValueError, OSError):  # the last two: the descriptor has gone already
+            pass
         closing.close()
 
     async def aclose(self) -> None:

@@ -205,7 +205,9 @@ class AsyncioBackend:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await settle(tasks)
+            again = await settle(tasks)
+            if again is not None:
+                raise again
         for task in tasks:
             error = None if task.cancelled() else task.exception()
             if error is not None:

@@ -48,30 +48,33 @@ async def dial(host: str, port: int) -> socket.socket:
                     winner = task.result()
             if winner is not None:
                 return winner
-    except BaseException:
-        if winner is not None:
-            winner.close()
-        raise
     finally:
-        await settle(running)
+        again = await settle(running)
         for task in running:
             if not task.cancelled() and task.exception() is None:
                 task.result().close()  # it answered as well, too late
+        if again is not None:
+            if winner is not None:
+                winner.close()
+            raise again
     raise failures[0]
 
 
-async def settle(tasks: list[asyncio.Task[T]]) -> None:
-    """Cancel what still runs, and wait until all has ended, even if cancelled itself meanwhile."""
+async def settle(tasks: list[asyncio.Task[T]]) -> asyncio.CancelledError | None:
+    """Cancel what still runs, and wait until all has ended.
+
+    If it is cancelled itself meanwhile, the children still come first: it returns that
+    cancellation, for the caller to raise.
+    """
     again: asyncio.CancelledError | None = None
     for task in tasks:
         task.cancel()
     while not all(task.done() for task in tasks):
         try:
             await asyncio.wait(tasks)
-        except asyncio.CancelledError as error:  # the children still come first
+        except asyncio.CancelledError as error:
             again = error
-    if again is not None:
-        raise again
+    return again
 
 
 async def _attempt(family: int, address: Any) -> socket.socket:

@@ -1,0 +1,302 @@
+"""What is particular to single backends: several addresses, finalizers, forks, full machines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.loops import PATIENCE, WAYS, Way, connected, listening, rounds, serving_ways, taken
+from tokenwire.backends import asyncio_dial, named, sync as sync_module
+from tokenwire.backends.base import Origin, Transport
+from tokenwire.wire.buffer import ReceiveBuffer
+
+ON_ASYNCIO = [way for way in WAYS if way.id in ("asyncio", "uvloop")]
+on_asyncio = pytest.mark.parametrize("way", ON_ASYNCIO, ids=lambda way: way.id)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[tuple[str, int]]:
+    """The address of a listener whose queue is full: nobody answers there."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
+        for _ in range(8):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        yield full.getsockname()
+
+
+def _refusing() -> tuple[str, int]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        address: tuple[str, int] = sock.getsockname()
+    return address
+
+
+def _resolving(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    async def resolve(host: str, port: int) -> list[Any]:
+        return [(socket.AF_INET, address) for address in addresses]
+
+    monkeypatch.setattr(asyncio_dial, "_resolve", resolve)
+
+
+# -- several addresses, asyncio and uvloop ---------------------------------------------
+
+
+@on_asyncio
+def test_the_next_address_is_tried_when_one_refuses(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening() as listener:
+        _resolving(monkeypatch, _refusing(), _refusing(), listener.sock.getsockname())
+
+        async def main() -> None:
+            began = way.backend.now()
+            transport = await way.backend.connect(Origin("http", "two.example", 80), None, began + PATIENCE)
+            assert way.backend.now() - began < 5
+            transport.abort()
+            listener.accept().close()
+
+        way.run(main)
+        gc.collect()
+
+
+@on_asyncio
+def test_the_next_address_is_tried_when_one_is_slow(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio_dial, "_DELAY", 0.01)
+    with listening() as listener, _silent() as silent:
+        _resolving(monkeypatch, silent, listener.sock.getsockname())
+
+        async def main() -> None:
+            origin = Origin("http", "two.example", 80)
+            transport = await way.backend.connect(origin, None, way.backend.now() + PATIENCE)
+            transport.abort()
+            listener.accept().close()
+            assert len(asyncio.all_tasks()) == 1
+
+        way.run(main)
+        gc.collect()
+
+
+@on_asyncio
+def test_all_refuse(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    _resolving(monkeypatch, _refusing(), _refusing())
+
+    async def main() -> None:
+        with pytest.raises(ConnectionRefusedError):
+            await way.backend.connect(Origin("http", "two.example", 80), None, None)
+
+    way.run(main)
+
+
+@on_asyncio
+def test_a_deadline_over_all_addresses(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio_dial, "_DELAY", 0.01)
+    with _silent() as silent:
+        _resolving(monkeypatch, silent, silent, silent)
+
+        async def main() -> None:
+            with pytest.raises(TimeoutError):
+                await way.backend.connect(Origin("http", "two.example", 80), None, way.backend.now() + 0.05)
+            assert len(asyncio.all_tasks()) == 1
+
+        before = len(os.listdir("/proc/self/fd"))
+        way.run(main)
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+@on_asyncio
+@pytest.mark.parametrize("patience", range(8))
+def test_two_answer_and_it_is_cancelled(way: Way, patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The winner, and those who answered too late, are closed."""
+    monkeypatch.setattr(asyncio_dial, "_DELAY", 0.0)
+    with listening() as one, listening() as two:
+        _resolving(monkeypatch, *[listener.sock.getsockname() for listener in (one, two, one, two)])
+
+        async def main() -> None:
+            made: list[Transport] = []
+
+            async def connect() -> None:
+                made.append(await way.backend.connect(Origin("http", "two.example", 80), None, None))
+
+            async def wait() -> None:
+                await rounds(way.backend, patience)
+
+            await way.backend.first(wait, connect)
+            for transport in made:
+                transport.abort()
+            await rounds(way.backend)
+
+        way.run(main)
+        before = len(os.listdir("/proc/self/fd"))
+        way.run(main)
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+@on_asyncio
+def test_families_take_turns(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    def entry(family: int, name: str) -> Any:
+        return (family, socket.SOCK_STREAM, 0, "", (name, 80))
+
+    found = [entry(socket.AF_INET6, "::1"), entry(socket.AF_INET6, "::2"), entry(socket.AF_INET, "1"), entry(2, "2")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+    async def main() -> None:
+        turns = await asyncio_dial._resolve("host.example", 80)
+        assert [address[0] for _, address in turns] == ["::1", "1", "::2", "2"]
+
+    if way.id == "asyncio":  # uvloop resolves by itself
+        way.run(main)
+
+
+# -- several addresses, sync -------------------------------------------------------------
+
+
+def test_sync_tries_the_next_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = named("sync")
+    with listening() as listener:
+        addresses = [_refusing(), listener.sock.getsockname()]
+        monkeypatch.setattr(
+            sync_module.socket,
+            "getaddrinfo",
+            lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses],
+        )
+
+        async def main() -> None:
+            transport = await backend.connect(Origin("http", "two.example", 80), None, backend.now() + PATIENCE)
+            listener.accept().close()
+            await transport.aclose()
+            addresses.pop()
+            with pytest.raises(ConnectionRefusedError):
+                await backend.connect(Origin("http", "two.example", 80), None, backend.now() + PATIENCE)
+            addresses.clear()
+            with pytest.raises(OSError, match=r"no address"):
+                await backend.connect(Origin("http", "two.example", 80), None, backend.now() + PATIENCE)
+
+        backend.run(main)
+
+
+# -- late aborts ---------------------------------------------------------------------------
+
+
+@on_asyncio
+def test_abort_out_of_another_thread(way: Way) -> None:
+    """A finalizer runs in any thread. asyncio's own methods are for the loop's thread alone."""
+
+    async def main() -> None:
+        async with connected(way.backend, False) as (transport, peer):
+            failures: list[BaseException] = []
+
+            def finalize() -> None:
+                try:
+                    transport.abort()
+                except BaseException as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=finalize)
+            thread.start()
+            with pytest.raises(ConnectionAbortedError):
+                await transport.receive_into(ReceiveBuffer(), way.backend.now() + PATIENCE)
+            thread.join()
+            assert not failures
+            assert peer.recv(1) == b""
+
+    way.run(main)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.id != "uvloop"], ids=lambda way: way.id)
+def test_abort_behind_the_end_of_the_loop(way: Way) -> None:
+    """It raises nothing, whatever is left of the loop.
+
+    (uvloop itself hangs in close() where a transport is left open and warnings are errors.)
+    """
+    left: list[Transport] = []
+    with listening() as listener:
+
+        async def main() -> None:
+            left.append(await way.backend.connect(listener.origin, None, None))
+            left.append(await way.backend.connect(listener.origin, None, None))
+            left[0].abort()
+            await rounds(way.backend)
+
+        way.run(main)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own: nobody closed it in time
+            for transport in left:
+                transport.abort()
+            left.clear()
+            gc.collect()
+
+
+@on_asyncio
+def test_a_forks_child_leaves_the_parents_loop_alone(way: Way) -> None:
+    async def main() -> None:
+        async with connected(way.backend, False) as (transport, peer):
+            state: Any = transport
+            state._pid = -1  # as if in another process
+            transport.abort()
+            state._pid = os.getpid()
+            peer.sendall(b"still heard")
+            buffer = ReceiveBuffer()
+            assert await transport.receive_into(buffer, way.backend.now() + PATIENCE) == 11
+            assert taken(buffer) == b"still heard"
+
+    way.run(main)
+
+
+# -- serving ----------------------------------------------------------------------------------
+
+
+@serving_ways
+def test_a_machine_at_its_limit_accepts_later(way: Way) -> None:
+    """EMFILE out of accept(2) is not the end of a server."""
+    import resource
+
+    backend = way.backend
+
+    async def main() -> None:
+        listener = await backend.listen("127.0.0.1", 0)
+        assert not isinstance(listener.address, str)
+        address = listener.address
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        async def handle(transport: Transport) -> None:
+            await transport.send(b"welcome", None)
+            await transport.aclose()
+
+        async def client() -> None:
+            with socket.socket() as sock:
+                sock.settimeout(PATIENCE)
+                highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+                spare = [os.dup(0) for _ in range(highest + 1 - len(os.listdir("/proc/self/fd")) + 2)]
+                resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare) + 1, hard))
+                try:
+                    sock.connect(address)
+                    await rounds(backend, 20)
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                    for number in spare:
+                        os.close(number)
+                sock.setblocking(False)
+                until = backend.now() + PATIENCE
+                while backend.now() < until:
+                    await backend.checkpoint()
+                    try:
+                        assert sock.recv(7) == b"welcome"
+                        return
+                    except BlockingIOError:
+                        continue
+                pytest.fail("nobody answered")
+
+        await backend.first(lambda: backend.serve(listener, handle), client)
+
+    way.run(main)
+
+
