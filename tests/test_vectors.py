@@ -2,8 +2,8 @@
 
 Three ways to play them:
 
-* over real sockets, through every backend, whole and byte by byte (there the kernel may
-  join what was sent apart: every cut that can be meant is left to the next);
+* over real sockets, through every backend, whole and byte by byte (long ones by 13 bytes
+  in their middle; the kernel may join what was sent apart: exact cuts are left to the next);
 * through memory, where each read brings what we say: one byte, or two pieces;
 * their bodies anew, in other line ends and under other framings.
 
@@ -23,7 +23,7 @@ import pytest
 
 import tokenwire
 from support import outcome, vectors
-from support.replay import Played, Replay, replaying
+from support.replay import Played, Replay, bitten, replaying
 from tokenwire.backends import named
 from tokenwire.backends.memory import EOF, MemoryBackend
 
@@ -138,7 +138,7 @@ def _reference(name: str) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_byte_a_read(name: str) -> None:
     vector = vectors.load(name)
-    found = _remember([*(vector.data[at : at + 1] for at in range(len(vector.data))), *_end(vector)], vector)
+    found = _remember([*bitten(vector.data), *_end(vector)], vector)
     outcome.check(found, vector)
     assert found.plain() == _reference(name)
 
