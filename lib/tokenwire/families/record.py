@@ -19,10 +19,11 @@ with an underscore are ours, not JSON: they are neither shown nor compared.
 
 from __future__ import annotations
 
+import copy
 import types
 import typing
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Union
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union
 
 import msgspec
 
@@ -72,6 +73,31 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
         """`model_dump(...)` as JSON text."""
         return _json_text(self.model_dump(**options), indent)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with these attributes changed, in its JSON too; what else was sent stays in it.
+
+        deep: what it holds is copied as well. Not so `msgspec.structs.replace`, which leaves the JSON as it came
+        and the unknown fields behind.
+        """
+        made = copy.deepcopy(self) if deep else copy.copy(self)
+        for name, value in (update or {}).items():
+            setattr(made, name, value)
+        return made
+
+    def __replace__(self, /, **changes: Any) -> Self:
+        """For `copy.replace`: `model_copy(update=changes)`."""
+        return self.model_copy(update=changes)
+
+    # A Struct's own __copy__ and __reduce__ leave the unknown fields behind.
+
+    def __copy__(self) -> Self:
+        restore, arguments = self.__reduce__()
+        return typing.cast(Self, restore(*arguments))
+
+    def __reduce__(self) -> tuple[Callable[..., Record], tuple[Any, ...]]:
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return _restored, (type(self), fields, dict(self.__dict__))
+
     @property
     def model_extra(self) -> dict[str, Any]:
         """The unknown fields that stood in this very object, by name."""
@@ -104,6 +130,17 @@ class Event(Record):  # noqa: PLW1641 - mutable, as every Struct of ours: it has
             return _json_text(self.to_dict(), indent)
         return bytes(self._json).decode()
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As Record.model_copy."""
+        made = super().model_copy(update=update, deep=deep)
+        if update and made._json is not None:
+            names = dict(zip(made.__struct_fields__, made.__struct_encode_fields__, strict=True))
+            changed = {names.get(name, name): _plain(value, Record.to_dict) for name, value in update.items()}
+            made._json = msgspec.json.encode({**self.to_dict(), **changed})
+        if update and getattr(made, "_open", None) is False:
+            setattr(made, "_open", True)  # noqa: B010 - a chunk's: its shape is not proved any more
+        return made
+
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
@@ -113,6 +150,13 @@ class Event(Record):  # noqa: PLW1641 - mutable, as every Struct of ours: it has
 
     def __ne__(self, other: object) -> bool:
         return not self == other  # a Struct's own would compare all fields
+
+
+def _restored(cls: type[R], fields: dict[str, Any], extra: dict[str, Any]) -> R:
+    record = cls(**fields)
+    if extra:
+        record.__dict__.update(extra)
+    return record
 
 
 def _json_text(value: Any, indent: int | None) -> str:
