@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 import pydantic
 import pytest
+from openai.lib.streaming.responses import _events as helper_events
 from openai.types import responses as official
+from openai.types.responses import parsed_response
 from openai.types.responses.response_output_item import ResponseOutputItem as OfficialOutputItem
 
 from tokenwire.families import responses
@@ -171,3 +173,57 @@ def test_everything_exported_is_there() -> None:
     assert len(responses.__all__) == len(set(responses.__all__))
     for name in responses.__all__:
         assert hasattr(responses, name)
+
+
+# -- What `.stream()` adds ---------------------------------------------------------------
+
+
+def lacking(model: type[pydantic.BaseModel], ours: type[Record]) -> list[str]:
+    """The fields of an official class that are neither fields nor properties of ours."""
+    fields = {field.encode_name for field in msgspec.structs.fields(ours)}
+    properties = {name for cls in ours.__mro__ for name, value in vars(cls).items() if isinstance(value, property)}
+    known = fields | properties | {ours.__struct_config__.tag_field}
+    theirs = {field.alias or name for name, field in model.model_fields.items()}
+    return [f"{ours.__name__}.{name}" for name in theirs - known]
+
+
+def test_every_event_of_the_official_helper_with_every_field() -> None:
+    known = {cls.__struct_config__.tag: cls for cls in typing.get_args(events.ResponseStreamEvent)}
+    theirs = members(helper_events.ResponseStreamEvent)
+    assert len(theirs) >= 50
+    assert [lack for model in theirs for lack in lacking(model, known[official_type(model)])] == []
+    # What the helper adds to them stands in no JSON, so that it is no field here.
+    added = {}
+    for model in theirs:
+        fields = {field.encode_name for field in msgspec.structs.fields(known[official_type(model)])}
+        if more := model.model_fields.keys() - fields - {"type"}:
+            added[official_type(model)] = more
+    assert added == {
+        "response.output_text.delta": {"snapshot"},
+        "response.output_text.done": {"parsed"},
+        "response.function_call_arguments.delta": {"snapshot"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (parsed_response.ParsedResponse, responses.ParsedResponse),
+        (parsed_response.ParsedResponseOutputMessage, items.ResponseOutputMessage),
+        (parsed_response.ParsedResponseOutputText, responses.ParsedResponseOutputText),
+        (parsed_response.ParsedResponseFunctionToolCall, responses.ParsedResponseFunctionToolCall),
+    ],
+    ids=lambda cls: cls.__name__,
+)
+def test_what_is_parsed_has_every_official_field(theirs: type[pydantic.BaseModel], ours: type[Record]) -> None:
+    assert lacking(theirs, ours) == []
+    properties = [name for name, value in vars(theirs).items() if isinstance(value, property)]
+    assert [name for name in properties if name[0] != "_" and not hasattr(ours, name)] == []
+
+
+def test_every_kind_of_parsed_item_is_known() -> None:
+    known = {cls.__struct_config__.tag for cls in typing.get_args(items.ResponseOutputItem)}
+    theirs = members(parsed_response.ParsedResponseOutputItem)
+    assert len(theirs) > 20
+    # Of an action alone, which no output item is.
+    assert {official_type(model) for model in theirs} - known == {"exec"}
