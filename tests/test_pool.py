@@ -18,7 +18,7 @@ import trio
 import tokenwire
 from support.answers import answer, chunk, head, sse
 from support.mixed import ORIGIN, Mixed, run_on
-from support.threads import ThreadServer
+from support.threads import PATIENCE, ThreadServer
 from tokenwire import Limits, PoolTimeoutError
 from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend
@@ -432,7 +432,7 @@ async def settle() -> None:
 def test_who_waits_longest_is_served_first(loop: str, how: str) -> None:
     async def main() -> None:
         backend = Mixed(loop, [[]] * 30)
-        pool = Pool(backend, Limits(max_connections=2))  # type: ignore[arg-type]
+        pool = Pool(backend, Limits(max_connections=2, pool_timeout=PATIENCE))  # type: ignore[arg-type]
         order: list[int] = []
 
         async def one(number: int) -> None:
@@ -466,7 +466,7 @@ def test_two_who_wait_do_not_hand_a_stuck_connection_to_and_fro(loop: str) -> No
 
     async def main() -> None:
         backend = Mixed(loop, [[]] * 3)
-        pool = Pool(backend, Limits(max_connections=1))  # type: ignore[arg-type]
+        pool = Pool(backend, Limits(max_connections=1, pool_timeout=PATIENCE))  # type: ignore[arg-type]
         held = await pool.acquire(ORIGIN, connect=5.0, deadline=None)
         got: list[Connection] = []
 
@@ -491,7 +491,7 @@ def test_two_who_wait_do_not_hand_a_stuck_connection_to_and_fro(loop: str) -> No
 @LOOPS
 def test_a_waiter_is_refused_when_the_client_closes(loop: str) -> None:
     async def main() -> None:
-        pool = Pool(Mixed(loop, [[], []]), Limits(max_connections=1))  # type: ignore[arg-type]
+        pool = Pool(Mixed(loop, [[], []]), Limits(max_connections=1, pool_timeout=PATIENCE))  # type: ignore[arg-type]
         held = await pool.acquire(ORIGIN, connect=5.0, deadline=None)
         refused = []
 
@@ -533,7 +533,7 @@ def test_a_waiter_cancelled_at_any_step_loses_no_slot(loop: str, slot: str, step
 
     async def main() -> None:
         backend = Mixed(loop, [[b"0\r\n\r\n"] if slot == "draining" else [], [], [], []])
-        pool = Pool(backend, Limits(max_connections=1))  # type: ignore[arg-type]
+        pool = Pool(backend, Limits(max_connections=1, pool_timeout=PATIENCE))  # type: ignore[arg-type]
         held = await pool.acquire(ORIGIN, connect=5.0, deadline=None)
         got: dict[str, Connection] = {}
 
@@ -572,7 +572,7 @@ def test_a_waiter_cancelled_at_any_step_loses_no_slot(loop: str, slot: str, step
 def test_an_acquire_cancelled_at_any_step_loses_no_slot(loop: str, state: str, step: int) -> None:
     async def main() -> None:
         backend = Mixed(loop, [[b"0\r\n\r\n"] if state == "draining" else []] * 4)
-        pool = Pool(backend, Limits(max_connections=2))  # type: ignore[arg-type]
+        pool = Pool(backend, Limits(max_connections=2, pool_timeout=PATIENCE))  # type: ignore[arg-type]
         poll_waits(backend)
         if state != "new":
             connection = await pool.acquire(ORIGIN, connect=5.0, deadline=None)
@@ -675,7 +675,9 @@ def streaming(sock: socket.socket, requests: Iterator[bytes]) -> None:
 
 def test_a_client_under_64_threads() -> None:
     with ThreadServer(streaming) as server:
-        client = tokenwire.Client(api_key="k", base_url=server.url, limits=Limits(max_connections=8), max_retries=0)
+        client = tokenwire.Client(
+            api_key="k", base_url=server.url, limits=Limits(max_connections=8, pool_timeout=PATIENCE), max_retries=0
+        )
         got: list[str] = []
         failures: list[BaseException] = []
         start = threading.Barrier(64)
@@ -715,7 +717,9 @@ def test_a_client_under_64_threads() -> None:
 
 def test_a_thread_that_waits_is_woken() -> None:
     with ThreadServer(streaming) as server:
-        client = tokenwire.Client(api_key="k", base_url=server.url, limits=Limits(max_connections=1))
+        client = tokenwire.Client(
+            api_key="k", base_url=server.url, limits=Limits(max_connections=1, pool_timeout=PATIENCE)
+        )
         held = client.chat.completions.create(model="m", messages=[], stream=True)
         got: list[str] = []
 

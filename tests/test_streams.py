@@ -710,3 +710,16 @@ def test_a_manager_that_is_never_entered(colour: Colour) -> None:
         assert counts(client) == {}
 
     colour.run(main)
+
+
+@pytest.mark.parametrize("way", ["batches", "raw"])
+def test_closed_before_what_came_with_the_head_was_read(colour: Colour, way: str) -> None:
+    async def main() -> None:
+        for framing in ("chunked", "close"):
+            found = await colour.create(colour.client(cut(answer(CHAT, framing), 10_000)))
+            iterator = getattr(found, way)()
+            await colour.wait(found.close())
+            with pytest.raises(StreamConsumedError, match="closed before its end"):
+                await colour.next(iterator)
+
+    colour.run(main)

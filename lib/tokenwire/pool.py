@@ -238,7 +238,7 @@ class Pool:
             return other
         # Its body has not ended yet. We do not wait for that; a later acquire may find it ended.
         unfinished.append(unfit)
-        if other is None and (self._waiters or self._slots >= self._limits.max_connections):
+        if other is None and self._slots >= self._limits.max_connections:  # so it is while others wait
             self._shut(unfit)
             return None
         if other is None:

@@ -78,7 +78,7 @@ def chunk(content: str | None = None, finish: str | None = None, *, index: int =
     choice: dict[str, Any] = {"index": index, "delta": {} if content is None else {"content": content}}
     if finish is not None:
         choice["finish_reason"] = finish
-    return {"id": "c", "choices": [choice], **more}  # as short as it can be: it is cut at every byte
+    return {"choices": [choice], **more}  # as short as it can be: it is cut at every byte
 
 
 def usage_chunk() -> dict[str, Any]:
