@@ -65,6 +65,7 @@ def h11s_verdict(framing: bytes, data: bytes, trailers: bool = True) -> Verdict:
 
 def our_verdict(reader: BodyReader, pieces: list[bytes], *, reclaim: bool = True) -> Verdict:
     buffer = ReceiveBuffer()
+    buffer.data[:] = b"\n" * len(buffer.data)  # what stands behind the end is stale, and must not be read
     body = b""
     for at, piece in enumerate(pieces):
         if reclaim:

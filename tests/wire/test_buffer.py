@@ -171,19 +171,17 @@ def test_the_slot_of_consumed_bytes_is_used_again_without_growth() -> None:
     assert bytes(buffer.data[buffer.start : buffer.end]) == b"a" * 96 + b"b" * 10
 
 
-def test_a_swap_after_a_read_that_left_room_keeps_the_size() -> None:
-    buffer = ReceiveBuffer()
-    fill(buffer)
-    buffer.start = buffer.end
-    buffer.reclaim()
-    assert len(buffer.data) == 8_192
-    buffer.feed(b"x" * 8_000)
-    buffer.feed(b"x" * 192)  # two pieces: the second fills what the first had left
-    buffer.start = 8_000
-    memory = buffer.data
-    buffer.get_buffer()
-    assert buffer.data is not memory
-    assert len(buffer.data) == 16_384  # the last read came back full
+def test_a_swap_grows_only_behind_a_read_that_came_back_full() -> None:
+    for let_go, size in ((False, 8_192), (True, 4_096)):
+        buffer = ReceiveBuffer()
+        buffer.feed(b"x" * 4_096)
+        if let_go:
+            buffer.let_go()  # full as well, but by no read
+        buffer.start = 100
+        memory = buffer.data
+        assert len(buffer.get_buffer()) == size - 3_996
+        assert buffer.data is not memory
+        assert bytes(buffer.data[buffer.start : buffer.end]) == b"x" * 3_996
 
 
 def test_the_same_view_is_lent_again_while_it_is_empty() -> None:

@@ -73,6 +73,15 @@ def test_nothing_waits_in_the_decoder_for_the_next_read(form: str, size: int) ->
     assert unpack.complete
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_every_prefix_gives_all_that_zlib_can_give(form: str) -> None:
+    wire = b"".join(packed(form, [b"x" * 300_000, b"y"]))
+    for stop in range(len(wire)):
+        out: list[bytes] = []
+        Decompressor(CODING[form]).decode(wire[:stop], out)
+        assert b"".join(out) == zlib.decompressobj(WBITS[form]).decompress(wire[:stop])
+
+
 def test_gzip_under_the_name_of_deflate_and_zlib_under_the_name_of_gzip() -> None:
     for pieces in two_ways(gzip.compress(b"hello", mtime=0)):
         assert unpacked("deflate", pieces) == b"hello"
@@ -189,6 +198,13 @@ def test_what_was_good_comes_before_the_error() -> None:
     *pieces, _ = packed("gzip", [b"data: one\n\n", b"data: two\n\n"])
     out, error = until_error("gzip", [b"".join(pieces) + b"\xff" * 8])
     assert out == b"data: one\n\ndata: two\n\n"
+    assert error is not None
+
+
+def test_what_was_good_comes_once_however_much_it_is() -> None:
+    *pieces, _ = packed("gzip", [b"x" * 700_000])
+    out, error = until_error("gzip", [b"".join(pieces) + b"\xff" * 8])
+    assert len(out) == 700_000
     assert error is not None
 
 

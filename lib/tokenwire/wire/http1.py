@@ -443,10 +443,9 @@ class ServerConnection:
         if b"close" in _tokens(said, b"connection"):
             self._persists = False
         by_length = bool(_tokens(said, b"content-length"))
-        # h11 has said "chunked" to a client that knows it, for a body whose length was not said.
+        # h11 has said "chunked" to a client that knows it, for a body whose length was not said. To others the
+        # end of the connection is the end of the body: theirs never persists.
         self._chunked = not (self._bodiless or by_length) and (machine.their_http_version or b"") >= b"1.1"
-        if not (self._bodiless or by_length or self._chunked):
-            self._persists = False  # the end of the connection is the end of the body
         return head if body is None or self._bodiless else head + body
 
     def send_data(self, data: bytes) -> bytes:

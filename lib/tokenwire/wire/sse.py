@@ -212,7 +212,6 @@ class Decoder:
             self._first_line = False
             if line.startswith(_BOM):
                 del line[:3]
-                self._size -= 3
         if not line:
             self._dispatch(frames)
             return
