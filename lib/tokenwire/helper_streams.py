@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
-from tokenwire.families import chat, responses
 from tokenwire.families.chat_events import ChatCompletionStreamEvent
-from tokenwire.pipeline import Helper
+from tokenwire.pipeline import Family, Helper
 from tokenwire.streams import AsyncStream, Source, Stream
 
 if TYPE_CHECKING:
@@ -156,53 +155,53 @@ class ResponseStream(HelperStream["_ResponseEvent[T]"], Generic[T]):
 # -- managers ------------------------------------------------------------------
 
 
-class _Manager:
-    def __init__(self, exchange: Exchange, helper: Helper) -> None:
-        self._exchange = exchange
-        self._helper = helper
+class _Manager(Generic[T]):
+    def __init__(self, exchange: Exchange, family: Family, helper: Helper) -> None:
+        # Held here too: a stream that nobody names lives as long as the block.
+        self._source: Source[Any] = Source(exchange, family, helper)
 
 
-class _AsyncManager(_Manager):
+class _AsyncManager(_Manager[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exchange.close()
+        self._source.close()
 
 
-class AsyncChatCompletionStreamManager(_AsyncManager, Generic[T]):
+class AsyncChatCompletionStreamManager(_AsyncManager[T]):
     """`async with` sends the request and gives the stream; leaving closes it. A checkpoint."""
 
     async def __aenter__(self) -> AsyncChatCompletionStream[T]:
-        await self._exchange.open()
-        return AsyncChatCompletionStream(Source(self._exchange, chat, self._helper))
+        await self._source.exchange.open()
+        return AsyncChatCompletionStream(self._source)
 
 
-class AsyncResponseStreamManager(_AsyncManager, Generic[T]):
+class AsyncResponseStreamManager(_AsyncManager[T]):
     """`async with` sends the request and gives the stream; leaving closes it. A checkpoint."""
 
     async def __aenter__(self) -> AsyncResponseStream[T]:
-        await self._exchange.open()
-        return AsyncResponseStream(Source(self._exchange, responses, self._helper))
+        await self._source.exchange.open()
+        return AsyncResponseStream(self._source)
 
 
-class _SyncManager(_Manager):
+class _SyncManager(_Manager[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exchange.close()
+        self._source.close()
 
 
-class ChatCompletionStreamManager(_SyncManager, Generic[T]):
+class ChatCompletionStreamManager(_SyncManager[T]):
     """`with` sends the request and gives the stream; leaving closes it."""
 
     def __enter__(self) -> ChatCompletionStream[T]:
-        run(self._exchange.open())
-        return ChatCompletionStream(Source(self._exchange, chat, self._helper))
+        run(self._source.exchange.open())
+        return ChatCompletionStream(self._source)
 
 
-class ResponseStreamManager(_SyncManager, Generic[T]):
+class ResponseStreamManager(_SyncManager[T]):
     """`with` sends the request and gives the stream; leaving closes it."""
 
     def __enter__(self) -> ResponseStream[T]:
-        run(self._exchange.open())
-        return ResponseStream(Source(self._exchange, responses, self._helper))
+        run(self._source.exchange.open())
+        return ResponseStream(self._source)

@@ -9,6 +9,7 @@ from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
 from tokenwire.families import chat
 from tokenwire.helper_streams import AsyncChatCompletionStreamManager, ChatCompletionStreamManager
+from tokenwire.pipeline import Family
 from tokenwire.raw_response import APIResponse, areceive, receive
 from tokenwire.resources.calls import NOT_GIVEN, Message, NotGiven, Sender, seen_twice, split
 from tokenwire.streams import AsyncStream, Source, Stream
@@ -38,12 +39,13 @@ class _Calls:
         params, options = split(params)
         return self._client._exchange("POST", _PATH, params, stream=bool(stream), **options)
 
-    def _helped(self, params: dict[str, Any]) -> tuple[Exchange, chat.Helper]:
+    def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, chat.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""
         params, options = split(params)
         params = seen_twice(params)
         helper = chat.Helper(response_format=params.get("response_format"), tools=params.get("tools"))
-        return self._client._exchange("POST", _PATH, chat.prepare(params), stream=True, **options), helper
+        exchange = self._client._exchange("POST", _PATH, chat.prepare(params), stream=True, **options)
+        return exchange, chat, helper
 
 
 # -- async ---------------------------------------------------------------------

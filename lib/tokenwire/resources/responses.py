@@ -10,6 +10,7 @@ from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
 from tokenwire.families import responses
 from tokenwire.helper_streams import AsyncResponseStreamManager, ResponseStreamManager
+from tokenwire.pipeline import Family
 from tokenwire.raw_response import APIResponse, areceive, receive
 from tokenwire.resources.calls import NOT_GIVEN, Message, NotGiven, Sender, seen_twice, split
 from tokenwire.streams import AsyncStream, Source, Stream
@@ -32,12 +33,13 @@ class _Calls:
         params, options = split(params)
         return self._client._exchange("POST", _PATH, params, stream=bool(stream), **options)
 
-    def _helped(self, params: dict[str, Any]) -> tuple[Exchange, responses.Helper]:
+    def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, responses.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""
         params, options = split(params)
         params = seen_twice(params)
         helper = responses.Helper(text_format=params.get("text_format"), tools=params.get("tools"))
-        return self._client._exchange("POST", _PATH, responses.prepare(params), stream=True, **options), helper
+        exchange = self._client._exchange("POST", _PATH, responses.prepare(params), stream=True, **options)
+        return exchange, responses, helper
 
     def _retrieved(self, response_id: str, stream: bool | None, after: int | None, params: dict[str, Any]) -> Exchange:
         params, options = split(params)
