@@ -62,7 +62,8 @@ _SECTION_END: Final = re.compile(rb"\n\r?\n")
 
 # Chunk footer and next chunk-size line, as one key -> the size. An event of 256 to 4,095
 # bytes in a chunk of its own, nearly every token there is, has a line of three digits:
-# one look-up judges all seven bytes. At most 22 ** 3 sizes, and 22 * 256 with a one-byte extension.
+# one look-up judges all seven bytes; a second one those of two digits. At most 22 ** 3 + 22 ** 2
+# sizes, and 22 * 256 with a one-byte extension.
 _known_lines: dict[bytes, int] = {}
 
 _SIZE, _DATA, _FOOTER, _TRAILERS, _DONE = range(5)
@@ -105,7 +106,7 @@ class ChunkedReader:
                     self._searched = 0
                     line = data[pos:eol]
                     left = self._size(line)
-                    if len(line) == 3 and left:
+                    if len(line) in (2, 3) and left:
                         self._known[b"\r\n%b\r\n" % bytes(line)] = left
                     pos = eol + 2
                     state = _DATA if left else _TRAILERS
@@ -115,10 +116,13 @@ class ChunkedReader:
                         spans.append((pos, stop))
                         # The usual case: CRLF and a chunk-size line that was judged before.
                         size = known(bytes(data[stop : stop + 7]))
-                        if size is None:
-                            pos, left, state = stop, 0, _FOOTER
-                            break
                         pos = stop + 7
+                        if size is None:
+                            size = known(bytes(data[stop : stop + 6]))
+                            pos = stop + 6
+                            if size is None:
+                                pos, left, state = stop, 0, _FOOTER
+                                break
                         left = size
                         stop = pos + size
                     else:
