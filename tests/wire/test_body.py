@@ -228,6 +228,7 @@ def test_mutated_chunked_bodies_as_h11_reads_them(data: bytes, at: list[int]) ->
 @given(_near, cuts)
 @example(b"5\r\nhello\r\n005\r\nhello\r\n005\r\nhello\r\n0\r\n\r\n", [])
 @example(b"005\r\nhello\n0\r\n\r\n", [])
+@example(b"0\r\nA: \x7f\r\nB: \x01\r\n\r\n", [])
 def test_near_misses_as_h11_reads_them(data: bytes, at: list[int]) -> None:
     check_chunked(data, at)
 

@@ -184,6 +184,18 @@ def test_a_swap_grows_only_behind_a_read_that_came_back_full() -> None:
         assert bytes(buffer.data[buffer.start : buffer.end]) == b"x" * 3_996
 
 
+def test_reclaim_brings_what_is_unread_to_the_front() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"read, unread")
+    buffer.start = 6
+    memory = buffer.data
+    buffer.reclaim()
+    assert (buffer.start, buffer.end, buffer.data is memory) == (0, 6, True)
+    assert buffer.data[:6] == b"unread"
+    buffer.reclaim()
+    assert buffer.data[:6] == b"unread"
+
+
 def test_the_same_view_is_lent_again_while_it_is_empty() -> None:
     buffer = ReceiveBuffer()
     assert buffer.get_buffer() is buffer.get_buffer()
