@@ -34,7 +34,9 @@ HOUSE = [
     "wire",
     "families",
     "types",
+    "refusals",
     "pipeline",
+    "whole",
     "backends",
     "pool",
     "exchange",
@@ -54,7 +56,7 @@ NETWORK = {"socket", "ssl", "select", "selectors", "asyncio", "trio", "anyio", "
 #: Packages that are not Python's own, and who may use them.
 THIRD_PARTY = {
     "h11": {"wire"},
-    "msgspec": {"families", "pipeline", "client", "server"},
+    "msgspec": {"families", "refusals", "pipeline", "client", "server"},
     "pydantic": {"families"},  # the user's own types, where there are any
     "truststore": {"backends"},
     "trio": {"backends"},

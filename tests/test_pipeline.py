@@ -43,8 +43,10 @@ from tokenwire.errors import (
     UnprocessableEntityError,
 )
 from tokenwire.families import chat, responses
-from tokenwire.pipeline import EventPipeline, HelperPipeline, RawPipeline, WholeBody, is_stream, undecodable
+from tokenwire.pipeline import EventPipeline, HelperPipeline, RawPipeline
 from tokenwire.policy import DEFAULT_LIMITS, Limits
+from tokenwire.refusals import is_stream, status_refusal
+from tokenwire.whole import WholeBody
 from tokenwire.wire.http1 import ClientConnection, Headers, ResponseHead
 from tokenwire.wire.sse import ServerSentEvent
 
@@ -711,7 +713,7 @@ def test_an_error_without_a_word() -> None:
     assert str(whole(answer(b"", status="500 ")).error()) == "Error code: 500 - no body"
     assert str(whole(answer(b"\xff\xfe", status="500 ")).error()) == "Error code: 500 - \ufffd\ufffd"
     found = ResponseHead(502, "Bad Gateway", Headers([]), "1.1")
-    error = undecodable(found)
+    error = status_refusal(b"", found)
     assert type(error) is InternalServerError
     assert str(error) == "Error code: 502 - Bad Gateway"
 

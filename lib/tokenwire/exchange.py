@@ -47,12 +47,11 @@ from tokenwire.pipeline import (
     Helper,
     HelperPipeline,
     RawPipeline,
-    WholeBody,
-    is_stream,
-    undecodable,
 )
 from tokenwire.policy import Limits, Retry, Timeouts
 from tokenwire.pool import Connection, Pool
+from tokenwire.refusals import is_stream, status_refusal
+from tokenwire.whole import WholeBody
 from tokenwire.wire.http1 import RawHeaders, ResponseHead
 
 __all__ = ["Exchange", "Request", "Stats"]
@@ -476,7 +475,7 @@ class Exchange:
             body = WholeBody(connection.http, head, self._request.limits)
         except RemoteProtocolError:
             self.abort()
-            return undecodable(head)
+            return status_refusal(b"", head)
         try:
             await self._fill(connection, body)
         except (OSError, APIConnectionError):

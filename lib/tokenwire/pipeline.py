@@ -24,21 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
-from tokenwire.errors import (
-    APIError,
-    APIResponseValidationError,
-    LimitExceededError,
-    RemoteProtocolError,
-    StreamDecodeError,
-    StreamTruncatedError,
-    status_error,
-)
+from tokenwire.errors import APIError, RemoteProtocolError, StreamDecodeError, StreamTruncatedError
 from tokenwire.families.faults import error_in
 from tokenwire.policy import DEFAULT_LIMITS, Limits
+from tokenwire.refusals import NO_JSON, json_in, not_a_stream
 from tokenwire.wire.body import Span
 from tokenwire.wire.coding import decompressor
 from tokenwire.wire.http1 import ClientConnection, ResponseHead
@@ -46,14 +38,12 @@ from tokenwire.wire.sse import Decoder, Frame, ServerSentEvent
 
 __all__ = [
     "Accumulator",
+    "Body",
     "EventPipeline",
     "Family",
     "Helper",
     "HelperPipeline",
     "RawPipeline",
-    "WholeBody",
-    "is_stream",
-    "undecodable",
 ]
 
 
@@ -111,17 +101,7 @@ _TERMINAL: Final = ("response.completed", "response.incomplete", "response.faile
 _PREFACE: Final = 65_536
 
 
-def is_stream(head: ResponseHead) -> bool:
-    """Whether this body can be a stream of events.
-
-    Servers are careless with the media type (`text/event-stream;`, text/plain, none),
-    so only what is certainly something else counts as such.
-    """
-    media_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
-    return media_type not in ("application/json", "text/html") and not media_type.endswith("+json")
-
-
-class _Body:
+class Body:
     """Where the slices of one response's body come from: framing, then content coding."""
 
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits) -> None:
@@ -147,7 +127,7 @@ class _Stream:
     """
 
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits, *, views: bool) -> None:
-        self._body = _Body(connection, head, limits)
+        self._body = Body(connection, head, limits)
         self._decoder = Decoder(limits, views=views, error_field=not views)
         self._buffer = connection.buffer
         self._preface: bytearray | None = bytearray()
@@ -206,7 +186,7 @@ class _Stream:
         """The error for what stands where a stream was announced: JSON, or a page, under the wrong media type."""
         if self._preface is None or not self._preface.lstrip().startswith((b"{", b"[", b"<")):
             return None
-        return _not_a_stream(bytes(self._preface), self._body.head)
+        return not_a_stream(bytes(self._preface), self._body.head)
 
 
 def _is_done(payload: Any) -> bool:
@@ -215,17 +195,7 @@ def _is_done(payload: Any) -> bool:
 
 def _is_whole(payload: bytes) -> bool:
     """Whether the rest of a stream is one whole payload: JSON, or [DONE]."""
-    return _is_done(payload) or _json(payload) is not _NO_JSON
-
-
-_NO_JSON: Final = object()
-
-
-def _json(payload: bytes | bytearray | memoryview) -> Any:
-    try:
-        return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _NO_JSON
+    return _is_done(payload) or json_in(payload) is not NO_JSON
 
 
 class EventPipeline(_Stream):
@@ -443,148 +413,3 @@ class RawPipeline(_Stream):
         if left is not None and _is_whole(left.data):  # half an event is none
             self.events += 1
             events.append(left)
-
-
-class WholeBody:
-    """One response that is not streamed: collected, bounded, and read at its end.
-
-    done: it is whole. begun: more of it has come than blank lines.
-    """
-
-    def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._body = _Body(connection, head, limits)
-        self._limits = limits
-        self._content = bytearray()
-        self.head = head
-        self.begun = False
-        self.done = self._body.reader.complete
-
-    def receive(self) -> None:
-        """Take what the buffer holds. Raises RemoteProtocolError; what was good is kept."""
-        spans: list[Span] = []
-        try:
-            self._body.reader.read(self._body.connection.buffer, spans)
-        finally:
-            self._take(spans)
-        if len(self._content) > self._limits.body_bytes:
-            raise LimitExceededError(
-                f"the body is larger than {self._limits.body_bytes} bytes (Limits.body_bytes)",
-                limit="body_bytes",
-                allowed=self._limits.body_bytes,
-            )
-        self.begun = self.begun or bool(self._content.strip())
-        self.done = self._body.reader.complete
-
-    def _take(self, spans: list[Span]) -> None:
-        if self._body.unpack is None:
-            data = self._body.connection.buffer.data
-            for start, stop in spans:
-                self._content += data[start:stop]
-        else:
-            pieces: list[bytes] = []
-            try:
-                self._body.unpacked(spans, pieces)
-            finally:
-                self._content += b"".join(pieces)
-
-    def receive_eof(self) -> str | None:
-        """The connection has ended: None where the body is whole, else what is missing, in words."""
-        self._body.connection.receive_eof()
-        self.done = True
-        return self._body.reader.eof()
-
-    @property
-    def content(self) -> bytes:
-        """The body, without the blank lines that some servers send ahead of it to keep the line alive."""
-        return bytes(self._content.lstrip(b"\r\n \t"))
-
-    def error(self) -> APIError:
-        """The exception that this answer with a status of 300 or more stands for. It never raises another."""
-        return _status_error(self.content, self.head)
-
-    def not_a_stream(self) -> APIError:
-        """The exception for this answer where a stream was asked for."""
-        return _not_a_stream(self.content, self.head)
-
-    def read(self, family: Family) -> Any:
-        """The family's whole object, with the request's name on it.
-
-        Raises APIError for an error in it, APIResponseValidationError where it is no JSON object.
-        """
-        try:
-            whole = family.decode_whole(self.content)
-        except StreamDecodeError as error:
-            raise APIResponseValidationError(
-                f"The server's answer is not a JSON object: {error.message}",
-                response=self.head,
-                body=self.content.decode("utf-8", "replace")[:_SHOWN],
-            ) from None
-        whole._request_id = self.head.request_id
-        return whole
-
-
-# -- What a body says that is not the answer asked for ----------------------------
-
-#: How many characters of a body an error's message shows.
-_SHOWN: Final = 500
-
-
-def undecodable(head: ResponseHead) -> APIError:
-    """The exception for an answer with a status of 300 or more whose body cannot be read at all."""
-    return _status_error(b"", head)
-
-
-def _status_error(content: bytes, head: ResponseHead) -> APIError:
-    body, message, _ = _explained(content)
-    status = head.status_code
-    if status < 400:
-        message = f"{_whereto(head)} Redirects are not followed: give the right base_url."
-    return status_error(
-        f"Error code: {status} - {message or head.reason or 'no body'}", response=head, body=body
-    )
-
-
-def _whereto(head: ResponseHead) -> str:
-    """Where a redirect points, by its origin alone: the rest may hold a secret."""
-    location = urlsplit(head.headers.get("location", ""))
-    if location.netloc:
-        host = location.netloc.rpartition("@")[2]
-        return f"The server redirects to {location.scheme + ':' if location.scheme else ''}//{host}."
-    return "The server redirects to another path of its own." if location.path else "The server redirects nowhere."
-
-
-def _not_a_stream(content: bytes, head: ResponseHead) -> APIError:
-    body, message, told = _explained(content)
-    if not told:
-        media_type = head.headers.get("content-type") or "no media type"
-        message = f"The server answered with {media_type} where a stream was asked for: {message or 'no body'}"
-    return APIError(message, body=body)
-
-
-def _explained(content: bytes) -> tuple[object, str, bool]:
-    """The error object, or else what stands there; a message out of either; and whether it is an error's own."""
-    found = _json(content)
-    if found is _NO_JSON:
-        found = _framed(content)
-    if found is _NO_JSON:
-        text = content.decode("utf-8", "replace")
-        return text or None, text[:_SHOWN].strip(), False
-    # Gemini wraps the one object in a list.
-    inner = found[0] if isinstance(found, list) and len(found) == 1 else found
-    error = error_in(inner) if isinstance(inner, dict) else None
-    if error is not None:
-        return error.body, error.message, True
-    return found, msgspec.json.encode(found).decode()[:_SHOWN], False
-
-
-def _framed(content: bytes) -> Any:
-    """The JSON of the first event that has any, where a body comes framed as a stream."""
-    if not content.startswith((b"data:", b"event:", b"error:", b"id:", b"retry:", b":")):
-        return _NO_JSON
-    decoder = Decoder(Limits(event_bytes=len(content) + 2), error_field=True)
-    for event in decoder.feed(content + b"\n\n"):
-        found = _json(event.data)
-        if found is not _NO_JSON:
-            flat = event.event == "error" and isinstance(found, dict) and error_in(found) is None
-            return {"error": found} if flat else found
-    return _NO_JSON

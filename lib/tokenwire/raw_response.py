@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeVar, cast
 
 from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
-from tokenwire.pipeline import Family, WholeBody
+from tokenwire.pipeline import Family
 from tokenwire.streams import AsyncStream, Source, Stream
+from tokenwire.whole import WholeBody
 from tokenwire.wire.http1 import Headers, ResponseHead
 
 __all__ = ["APIResponse", "areceive", "receive"]
