@@ -10,8 +10,7 @@ from typing import Any, Union
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from openai.types import chat as official
 
 from tokenwire.errors import APIError, StreamDecodeError

@@ -17,8 +17,7 @@ import msgspec
 import openai
 import pydantic
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from openai.lib._parsing._completions import type_to_response_format_param
 from openai.lib._pydantic import to_strict_json_schema
 
