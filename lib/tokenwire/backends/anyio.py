@@ -21,6 +21,7 @@ from anyio.abc import SocketAttribute
 
 from tokenwire.backends import detect
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.sockets import tune
 from tokenwire.backends.tls import secure
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -38,6 +39,7 @@ class AnyioTransport:
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
+        self._raw = stream.extra(SocketAttribute.raw_socket, None)  # now: a finalizer may come too late to import
         self._closed = False
 
     async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
@@ -94,9 +96,8 @@ class AnyioTransport:
         try:
             closing.send(None)
         except RuntimeError:  # a finalizer outside of the run: no loop looks at a plain socket any more
-            raw = self._stream.extra(SocketAttribute.raw_socket, None)
-            if isinstance(raw, socket.socket):
-                raw.close()
+            if isinstance(self._raw, socket.socket):
+                self._raw.close()
         except (StopIteration, ValueError, OSError):  # the last two: the descriptor has gone already
             pass
         closing.close()
@@ -165,6 +166,7 @@ class AnyioBackend:
                 stream = await anyio.connect_unix(origin.uds)
             else:
                 stream = await anyio.connect_tcp(origin.host, origin.port)
+                tune(stream.extra(SocketAttribute.raw_socket))
             transport = AnyioTransport(stream)
             if ssl_context is None:
                 return transport

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import types
 from collections.abc import Generator
 from typing import Any, Final
 
+from tokenwire.backends.sockets import tune
 from tokenwire.wire.buffer import ReceiveBuffer
 
 __all__ = ["AsyncioTransport", "expire", "let_others_run"]
@@ -60,10 +60,10 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         # send() returns when all has gone to the kernel, so anything left over blocks it.
         self._transport.set_write_buffer_limits(high=0)
         sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            # asyncio does it only for sockets that were made with IPPROTO_TCP spelled out; accepted ones inherit
-            # their listener's 0. Without it a token waits up to 40 ms for the acknowledgement of the last one.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        if sock is not None:
+            # asyncio sets TCP_NODELAY only for sockets that were made with IPPROTO_TCP spelled out; accepted
+            # ones inherit their listener's 0.
+            tune(sock)
         if self._aborted:  # before it was made
             self._transport.abort()
 

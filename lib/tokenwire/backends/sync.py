@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.sockets import tune
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _dial(origin: Origin, deadline: float | None) -> socket.socket:
                 raise  # our deadline, not the kernel's
             failures.append(error)
         else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            tune(sock)
             return sock
     raise failures[0] if failures else OSError(f"{origin.host} has no address")
 

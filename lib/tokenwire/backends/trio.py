@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import trio
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.sockets import tune
 from tokenwire.backends.tls import HANDSHAKE, secure
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -231,6 +232,7 @@ def _bare(stream: trio.SocketStream) -> TrioTransport:
     family = stream.socket.family
     sock = socket.socket(family, socket.SOCK_STREAM, 0, fileno=stream.socket.detach())
     sock.setblocking(False)
+    tune(sock)
     return TrioTransport(sock)
 
 
