@@ -177,7 +177,7 @@ def test_forms_of_a_base_url(base_url: str, origin: Any, host: str, target: str,
 
 def test_https_is_443() -> None:
     client, _ = made(base_url="https://h/v1")
-    assert tuple(client._config.origin) == ("https", "h", 443, None)
+    assert client._config.origin == Origin("https", "h", 443)
 
 
 @pytest.mark.parametrize(

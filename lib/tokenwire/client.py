@@ -24,6 +24,7 @@ from tokenwire.families.chat_events import HelperEvent
 from tokenwire.families.record import Record
 from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
 from tokenwire.pool import Pool
+from tokenwire.proxy import choose
 from tokenwire.resources import AsyncChat, AsyncResponses, Chat, Responses
 from tokenwire.resources.calls import NOT_GIVEN, NotGiven, omitted, without_omitted
 from tokenwire.wire.http1 import RawHeaders
@@ -93,7 +94,11 @@ class _Config:
         default_query: Mapping[str, object] | None,
         limits: Limits | None,
         uds: str | None,
+        proxy: str | bool | None,
     ) -> None:
+        if uds is not None and proxy:
+            raise ValueError("uds= and proxy= are two ways to connect: give one of them")
+        self.proxy = proxy
         self.given_key = api_key  # None: the environment's, which belongs to one place
         self.api_key, url = resolve(api_key, base_url, os.environ)
         self.organization = organization if organization is not None else os.environ.get("OPENAI_ORG_ID")
@@ -116,7 +121,8 @@ class _Config:
         except UnicodeError:
             raise ValueError(f"base_url has no valid host: {parts.hostname!r}") from None
         port = parts.port or _PORTS[parts.scheme]
-        self.origin = Origin(parts.scheme, host, port, uds)
+        through = choose(self.proxy, parts.scheme, host, port, os.environ) if uds is None else None
+        self.origin = Origin(parts.scheme, host, port, uds, through)
         self.path = parts.path.rstrip("/")
         self.url_query = dict(parse_qsl(parts.query, keep_blank_values=True))
         self.host_header = f"[{host}]" if ":" in host else host
@@ -305,6 +311,7 @@ class _ClientBase:
         backend: Backend | str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         uds: str | None = None,
+        proxy: str | bool | None = None,
     ) -> None:
         self._config = _Config(
             api_key=api_key,
@@ -317,6 +324,7 @@ class _ClientBase:
             default_query=default_query,
             limits=limits,
             uds=uds,
+            proxy=proxy,
         )
         self._pools = _Pools(backend or self._default_backend, self._config.limits, ssl_context)
 
@@ -387,7 +395,11 @@ class AsyncClient(_ClientBase):
     timeout: Timeouts, or seconds for each of its clocks but total, or None for no clock.
     max_retries: tries after the first. backend: "asyncio", "trio", "anyio" or a backend
     object; by default the library that is running. ssl_context: instead of the
-    platform's trust store. uds: the path of a Unix socket to connect to.
+    platform's trust store; client certificates are loaded into it. uds: the path of a
+    Unix socket to connect to. proxy: the URL of an HTTP proxy, http:// or https://, with
+    user:password@ where it wants them; "" or False for none; by default what HTTPS_PROXY,
+    HTTP_PROXY, ALL_PROXY and NO_PROXY say (see proxy.py). An https base_url is reached
+    through a tunnel, TLS inside; requests to an http one are forwarded by the proxy.
 
     Raises TokenwireError where no key is found, ValueError for a bad argument.
     """

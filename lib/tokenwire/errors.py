@@ -16,6 +16,7 @@
     |   +-- APIConnectionError          no connection, or it broke
     |       +-- APITimeoutError         one of the clocks of Timeouts ran out; the message names it
     |       +-- PoolTimeoutError        no connection became free in time
+    |       +-- ProxyError              a proxy did not let us through; proxy, status_code
     |       +-- RemoteProtocolError     the peer broke the rules of HTTP
     |       |   +-- LimitExceededError  the peer sent more than a bound in Limits allows; limit, allowed
     |       +-- StreamTruncatedError    the stream ended before its terminal event; snapshot
@@ -52,6 +53,7 @@ __all__ = [
     "OpenAIError",
     "PermissionDeniedError",
     "PoolTimeoutError",
+    "ProxyError",
     "RateLimitError",
     "RemoteProtocolError",
     "StreamConsumedError",
@@ -212,6 +214,18 @@ class APITimeoutError(APIConnectionError):
 
 class PoolTimeoutError(APIConnectionError):
     """No connection became free within `Limits.pool_timeout` seconds."""
+
+
+class ProxyError(APIConnectionError):
+    """A proxy answered in its own name, and did not let us through.
+
+    proxy: its host:port. status_code: of its answer: 407 where it wants other credentials.
+    """
+
+    def __init__(self, message: str, *, proxy: str, status_code: int) -> None:
+        super().__init__(message)
+        self.proxy = proxy
+        self.status_code = status_code
 
 
 class RemoteProtocolError(APIConnectionError):

@@ -38,6 +38,7 @@ from tokenwire.errors import (
     BusyResourceError,
     LimitExceededError,
     PoolTimeoutError,
+    ProxyError,
     RemoteProtocolError,
     StreamConsumedError,
 )
@@ -50,6 +51,7 @@ from tokenwire.pipeline import (
 )
 from tokenwire.policy import Limits, Retry, Timeouts
 from tokenwire.pool import Connection, Pool
+from tokenwire.proxy import Proxy, authority
 from tokenwire.refusals import is_stream, status_refusal
 from tokenwire.whole import WholeBody
 from tokenwire.wire.http1 import RawHeaders, ResponseHead
@@ -84,6 +86,11 @@ class Request:
         self.timeouts = timeouts
         self.limits = limits
         self.retry = retry
+
+    @property
+    def forwarder(self) -> Proxy | None:
+        """The proxy that reads the request itself, and forwards it; None where there is none, or a tunnel."""
+        return self.origin.proxy if self.origin.scheme == "http" else None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.origin.host}:{self.origin.port}{self.target.split('?')[0]}>"
@@ -301,6 +308,10 @@ class Exchange:
                 break
             except _Stale:
                 _log.debug("%r: a kept connection was dead, another is taken", self._request)
+        request = self._request
+        if head.status_code == 407 and request.forwarder is not None:
+            self.abort()  # other refusals may be the server's own: they are read as such
+            raise request.forwarder.refusal(request.origin.host, request.origin.port, 407, head.reason)
         self.head = head
         if head.status_code >= 300:
             raise await self._refusal(connection, head)
@@ -314,7 +325,12 @@ class Exchange:
         stats.first_byte = stats.bytes = stats.reads = 0
         http, transport = connection.http, connection.transport
         try:
-            data = http.send_request(request.method, request.target, request.headers, request.body)
+            target, headers = request.target, request.headers
+            proxy = request.forwarder
+            if proxy is not None:
+                target = proxy.absolute(request.origin.host, request.origin.port, target)
+                headers = [*headers, *proxy.headers]
+            data = http.send_request(request.method, target, headers, request.body)
             until, clock = self._nearest(request.timeouts.write, "write")
             try:
                 await transport.send(data, until)
@@ -378,7 +394,10 @@ class Exchange:
                 clock = "total"
             raise self._timed_out(clock) from None
         except OSError as error:
-            where = request.origin.uds or f"{request.origin.host}:{request.origin.port}"
+            origin = request.origin
+            where = origin.uds or authority(origin.host, origin.port)
+            if origin.proxy is not None:
+                where += f" through the proxy {origin.proxy}"
             raise APIConnectionError(f"Cannot connect to {where}: {_words(error)}.") from error
 
     async def _read_once(self, connection: Connection) -> int:
@@ -512,6 +531,8 @@ class Exchange:
                 return None
         elif isinstance(error, (PoolTimeoutError, LimitExceededError)) or getattr(error, "clock", "") == "total":
             return None  # trying again cannot help
+        elif isinstance(error, ProxyError) and not retry.wants(error.status_code, headers):
+            return None  # it wants a password, or does not want us
         if taken >= retry.max_retries:
             return None
         seconds = retry.delay(taken, headers, wall_clock=time.time(), random=random.random())

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 from tokenwire.backends.base import Backend, Event, Origin, Transport
 from tokenwire.errors import PoolTimeoutError, RemoteProtocolError
 from tokenwire.policy import DEFAULT_LIMITS, Limits
+from tokenwire.tunnel import connect
 from tokenwire.wire.http1 import ClientConnection
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class Pool:
         """A connection to this origin, ACTIVE: one that is there, or a new one. A checkpoint.
 
         connect: seconds that making one may take. deadline: when to give up at all.
-        Raises PoolTimeoutError, TimeoutError (connect), OSError; RuntimeError as `check`.
+        Raises PoolTimeoutError, TimeoutError (connect), OSError; ProxyError, RemoteProtocolError for what
+        a proxy said; RuntimeError as `check`.
         Cancelled, it has taken nothing.
         """
         self.check()
@@ -334,8 +336,7 @@ class Pool:
         if deadline is not None:
             until = deadline if until is None else min(until, deadline)
         try:
-            context = self._context() if origin.scheme == "https" else None
-            transport = await self.backend.connect(origin, context, until)
+            transport = await connect(self.backend, origin, self._context, self._limits, until)
         except BaseException:
             with self._lock:
                 self._give_back()

@@ -22,18 +22,24 @@ from tokenwire.wire.buffer import ReceiveBuffer
 if TYPE_CHECKING:
     import ssl
 
+    from tokenwire.proxy import Proxy
+
 T = TypeVar("T")
 
 __all__ = ["Backend", "Event", "Listener", "Origin", "Transport"]
 
 
 class Origin(NamedTuple):
-    """Where a connection goes. scheme: "http" or "https". uds: the path of a Unix socket to use instead of TCP."""
+    """Where a connection goes. scheme: "http" or "https". uds: the path of a Unix socket to use instead of TCP.
+
+    proxy: what it goes through; no backend looks at that, tunnel.py does. Equal origins share connections.
+    """
 
     scheme: str
     host: str
     port: int
     uds: str | None = None
+    proxy: Proxy | None = None
 
 
 class Transport(Protocol):

@@ -261,6 +261,10 @@ class ClientConnection:
         # terminated by the first empty line after the header fields"
         if self._method == b"HEAD" or status in (204, 304):
             return LengthReader(0)
+        # 2. "Any 2xx (Successful) response to a CONNECT request implies that the connection will become a tunnel
+        # ... A client MUST ignore any Content-Length or Transfer-Encoding header fields received in such a message."
+        if self._method == b"CONNECT" and status < 300:
+            return LengthReader(0)
         if _both_framings(headers):
             raise RemoteProtocolError("the response has both Content-Length and Transfer-Encoding")
         # 4. "If a Transfer-Encoding header field is present and the chunked transfer coding is the final encoding"
