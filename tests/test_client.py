@@ -17,6 +17,7 @@ import tokenwire
 from support.answers import answer, chunk, completion, delta, ended, js, response, sse
 from support.mixed import Mixed
 from tokenwire import LocalProtocolError, Timeouts, TokenwireError
+from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import REQUEST, MemoryBackend
 from tokenwire.client import resolve
 
@@ -625,5 +626,5 @@ def test_a_redirect_is_refused(stream: bool | None) -> None:
         "Error code: 307 - The server redirects to https://other.example. "
         "Redirects are not followed: give the right base_url."
     )
-    assert peer.origins == [("http", "test", 80, None)]
+    assert peer.origins == [Origin("http", "test", 80)]
     assert "secret" not in str(caught.value)
