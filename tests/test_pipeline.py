@@ -181,7 +181,8 @@ SSE = [
     ),
     Row("not JSON", sse(*HI, "{oops", END), ["H", "i"], StreamDecodeError, "not JSON"),
     Row("no object", sse(*HI, "[1]", END), ["H", "i"], StreamDecodeError, "not a JSON object"),
-    Row("too deep", sse(*HI, "[" * 5000), ["H", "i"], StreamDecodeError, "nested too deeply"),
+    # How deep is too deep differs between Pythons (the families' own tests go deeper): refused it is, either way.
+    Row("too deep", sse(*HI, "[" * 5000), ["H", "i"], StreamDecodeError, "cannot be read"),
 ]
 
 ERRORS = [
