@@ -64,15 +64,12 @@ class Proxy:
         """The error for a proxy that does not let us through to this host."""
         message = f"The proxy {self} refused to connect to {authority(host, port)}: {f'{status} {reason}'.strip()}"
         if status == 407:
-            message += " (it wants a user name and password, in its URL)" if self.authorization is None else (
-                " (it does not take the user name and password of its URL)"
-            )
+            wants, takes = "wants a user name and password, in", "does not take the user name and password of"
+            message += f" (it {takes if self.authorization else wants} its URL)"
         return ProxyError(message + ".", proxy=str(self), status_code=status)
 
 
-def choose(
-    asked: str | bool | None, scheme: str, host: str, port: int, environ: Mapping[str, str]
-) -> Proxy | None:
+def choose(asked: str | bool | None, scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy to an origin. asked: a proxy's URL, which wins; "" or False for none; None for the environment's.
 
     Raises ValueError for a URL that is not a proxy's, and for SOCKS.
