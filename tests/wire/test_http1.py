@@ -273,6 +273,13 @@ FRAMINGS: list[tuple[str, bytes, type, bool]] = [
     ("GET", b"HTTP/1.0 200 OK\r\n\r\n", CloseReader, False),
     ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", LengthReader, True),
     ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", LengthReader, True),
+    # "A client MUST ignore any Content-Length or Transfer-Encoding header fields received in such a message."
+    ("CONNECT", b"HTTP/1.1 200 OK\r\n\r\n", LengthReader, True),
+    ("CONNECT", b"HTTP/1.1 299 OK\r\nContent-Length: 5\r\n\r\n", LengthReader, True),
+    ("CONNECT", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", LengthReader, True),
+    ("CONNECT", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", LengthReader, True),
+    ("CONNECT", b"HTTP/1.1 407 No\r\nContent-Length: 5\r\n\r\n", LengthReader, False),
+    ("CONNECT", b"HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n", ChunkedReader, False),
     ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", LengthReader, True),
     ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", LengthReader, True),
 ]
