@@ -241,7 +241,8 @@ def test_a_silent_proxy_meets_the_connect_clock(way: Way) -> None:
             stream(way, proxy=f"http://127.0.0.1:{silent.origin.port}", timeout=Timeouts(connect=0.05))
         assert caught.value.clock == "connect"
         with silent.accept() as peer, peer.makefile("rb") as reader:
-            assert reader.read().startswith(b"CONNECT ")  # and then the end: it was closed
+            said = reader.read()  # to the end: it was closed
+            assert said.startswith(b"CONNECT ") or not said  # on a machine that is slow, the time was up before
 
 
 @async_ways
