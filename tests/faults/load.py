@@ -36,6 +36,9 @@ TOKENS = 200
 #: Where it goes wrong for those for whom it does.
 _WRONG_AT = 100
 
+#: Tokens before the server stops, by a stream's fate. Who is cancelled is so while more of them come, but no end.
+_STOPS = {"end": _WRONG_AT, "reset": _WRONG_AT, "stall": _WRONG_AT, "cancel": _WRONG_AT + 50}
+
 #: Groups of streams that are served one after another within an interval.
 _GROUPS = 20
 
@@ -132,9 +135,9 @@ class _Server:
 
     def _send(self, one: _Served, turn: int) -> None:
         if not one.unsent:
-            if one.next > _WRONG_AT and one.fate in ("end", "reset", "stall"):
+            if one.next > _STOPS.get(one.fate, TOKENS + 1):
                 self._groups[turn].discard(one)
-                if one.fate != "stall":
+                if one.fate in ("end", "reset"):
                     self._drop(one, reset=one.fate == "reset")
                 return
             if one.next == len(self._pieces):

@@ -2,7 +2,7 @@
 
 What must come out is told by h11 and by the events' own lines, not by us: every event that was
 whole before the cut, and then a clean end or a typed error. TOKENWIRE_ALL_CUTS=1 takes every
-offset of every short recording; else each run takes every 83rd of a few, and all that are near the end.
+offset of every short recording; else each run takes every 127th of a few, and all that are near the end.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def offsets(vector: Vector, salt: int) -> list[int]:
     size = len(vector.data)
     if ALL:
         return list(range(size + 1))
-    return sorted({*range(salt % 83, size, 83), *range(size - 8, size + 1)})
+    return sorted({*range(salt % 127, size, 127), *range(size - 8, size + 1)})
 
 
 @functools.cache

@@ -41,10 +41,15 @@ class Scripted:
 
     free: send them all at once. Else one for each `credit`, which `pump` uses up.
     gulp: bytes that one pump reads, at the most, of a connection. chore: called once, by the next pump.
+    window: what a client may send ahead, in bytes.
     """
 
-    def __init__(self, *, tls: bool = False, host: str = "127.0.0.1", gulp: int = 1 << 20) -> None:
+    def __init__(
+        self, *, tls: bool = False, host: str = "127.0.0.1", gulp: int = 1 << 20, window: int | None = None
+    ) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        if window is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)  # what it accepts inherits it
         self._listener.setblocking(False)
         self._context = server_side() if tls else None
         self.url = f"http{'s' if tls else ''}://{host}:{self._listener.getsockname()[1]}/v1"
