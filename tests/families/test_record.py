@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tokenwire.families import chat, chat_types, responses
+from tokenwire.families.record import Record, open_reading
 
 CHUNK = {
     "id": "c",
@@ -105,3 +106,60 @@ def test_copy_replace(decode: Any, sent: dict[str, Any]) -> None:
 @events
 def test_dunder_replace(decode: Any, sent: dict[str, Any]) -> None:
     assert read(decode, sent).__replace__(model="moon-1").to_dict() == {**sent, "model": "moon-1"}
+
+
+# -- What the families' own types do not need, and a Record can -------------------------
+
+
+class Leaf(Record, kw_only=True):
+    n: int | None = None
+
+
+class Tree(Record, kw_only=True):
+    by_name: dict[str, Leaf] | None = None
+    either: list[Leaf] | Leaf | str | None = None
+    schema_: str | None = msgspec.field(default=None, name="schema")
+
+
+def test_an_open_reading_of_every_container() -> None:
+    tree = open_reading(
+        Tree, {"by_name": {"a": {"n": 1, "x": 2}}, "either": [{"n": 3}, 4], "schema": "s", "to_dict": 5, "y": 6}
+    )
+    assert tree.by_name is not None
+    assert (type(tree.by_name["a"]), tree.by_name["a"].n, tree.by_name["a"].x) == (Leaf, 1, 2)  # type: ignore[attr-defined] # an extra
+    assert tree.either == [Leaf(n=3), 4]
+    assert (tree.schema_, tree.model_extra) == ("s", {"y": 6})
+    assert callable(tree.to_dict), "a key must not shadow a method"
+    assert open_reading(Tree, {"either": {"n": 7}}).either == Leaf(n=7)
+    assert open_reading(Tree, {"either": "text", "by_name": ["no", "dict"]}) == Tree(
+        either="text",
+        by_name=["no", "dict"],  # type: ignore[arg-type] # kept as it came
+    )
+
+
+def test_records_as_json() -> None:
+    tree = Tree(either=[Leaf(n=1), Leaf()], schema_="s")
+    assert json.loads(tree.to_json()) == tree.to_dict() == {"either": [{"n": 1}, {}], "schema": "s"}
+    assert tree.to_json(indent=2) == json.dumps(tree.to_dict(), indent=2)
+    everything = {"by_name": None, "either": [{"n": 1}, {"n": None}], "schema": "s"}
+    assert json.loads(tree.model_dump_json()) == tree.model_dump() == everything
+    assert tree.model_dump(exclude_none=True) == {"either": [{"n": 1}, {}], "schema": "s"}
+    assert tree.model_dump(exclude_unset=True) == tree.to_dict()
+
+
+def test_events_compare_by_what_they_say() -> None:
+    event, spaced = read(chat.decode, CHUNK), chat.decode(json.dumps(CHUNK, indent=1).encode())
+    assert event == spaced
+    assert event != CHUNK
+    assert event != read(chat.decode, {**CHUNK, "provider": "other"})
+    assert pickle.loads(pickle.dumps(Leaf(n=1))) == Leaf(n=1)
+    assert event.model_copy() == event
+    assert json.loads(event.to_json(indent=2)) == CHUNK
+    assert event.to_json(indent=2).startswith('{\n  "id"')
+
+
+def test_a_changed_copy_of_a_chunk_that_was_all_known() -> None:
+    known = {"id": "c", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    made = read(chat.decode, known).model_copy(update={"choices": []})
+    assert (made.id, made.choices, made.to_dict()) == ("c", [], {"id": "c", "choices": []})
+    assert chat.text(made) == ""
