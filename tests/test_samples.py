@@ -90,7 +90,9 @@ def run(command: list[str], **variables: str) -> str:
 
 @pytest.mark.parametrize("library", ["tokenwire", "openai"])
 @pytest.mark.parametrize("name", PYTHON)
-def test_python(name: str, library: str, url: str, poem: str) -> None:
+def test_python(name: str, library: str, url: str, poem: str, request: pytest.FixtureRequest) -> None:
+    if library == "openai" and ("async" in name) == ("asyncio" in request.node.name.split("-")[0]):
+        pytest.skip("importing openai takes a second: its samples meet each endpoint, but not every pair")
     program = composed(name, PYTHON[name], ".py", url)
     assert program.count("import openai\n") == 1
     if library == "tokenwire":

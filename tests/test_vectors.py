@@ -159,13 +159,13 @@ def test_a_connection_that_stays_open_behind_the_marker_is_not_waited_for() -> N
 
 
 def _splits(data: bytes) -> list[int]:
-    """Where to cut in two. All places are too many for each run (TOKENWIRE_ALL_SPLITS=1 plays them): 32,
+    """Where to cut in two. All places are too many for each run (TOKENWIRE_ALL_SPLITS=1 plays them): 16,
     shifted by the length, and all around the end of the head and the first and last frames."""
     if os.environ.get("TOKENWIRE_ALL_SPLITS"):
         return list(range(1, len(data)))
     body = data.index(b"\r\n\r\n")
     edges = {*range(body - 2, body + 24), *range(len(data) - 24, len(data))}
-    step = max(13, len(data) // 32)
+    step = max(13, len(data) // 16)
     return sorted(at for at in edges | set(range(1 + len(data) % step, len(data), step)) if 0 < at < len(data))
 
 

@@ -284,6 +284,16 @@ def test_a_breach_raises_behind_what_came_before(breach: bytes, known: dict[byte
         assert verdict.body == b"abcdef" + good
 
 
+@pytest.mark.parametrize("section", [b"\n", b"\r\n", b"A: b\n\n", b"A: b\r\n\n", b"A: b\n\r\n"])
+def test_line_ends_that_h11_takes_in_a_trailer_section(section: bytes) -> None:
+    """RFC 9112, 2.2: "a recipient MAY recognize a single LF as a line terminator"; in this section h11 does."""
+    body = b"5\r\nhello\r\n0\r\n" + section
+    named = [(b"a", b"b")] if section.startswith(b"A") else []
+    for pieces in two_ways(body):
+        assert our_verdict(ChunkedReader(), pieces) == Verdict(b"hello", False, True, b"", named, True)
+    assert h11s_verdict(b"Transfer-Encoding: chunked\r\n", body) == Verdict(b"hello", False, True, b"", named, True)
+
+
 def test_a_breach_says_what_it_met() -> None:
     buffer = ReceiveBuffer()
     buffer.feed(b"3\r\nabcXY")
