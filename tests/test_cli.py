@@ -17,7 +17,7 @@ from support.endpoint import reciting
 
 # Each backend, and each family, without every pair of them: a process costs.
 ASKING = [("chat", "sync"), ("respond", "asyncio"), ("chat", "trio"), ("respond", "anyio")]
-COMMAND = [sys.executable, "-X", "dev", "-W", "error", "-m", "tokenwire"]
+COMMAND = [sys.executable, "-W", "error", "-m", "tokenwire"]
 # Nothing of this machine's own settings: no key, no URL.
 BARE = {
     name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "MUME_", "COVERAGE_"))

@@ -97,7 +97,7 @@ def test_python(name: str, library: str, url: str, poem: str, request: pytest.Fi
     assert program.count("import openai\n") == 1
     if library == "tokenwire":
         program = program.replace("import openai\n", "import tokenwire as openai\n")
-        assert run([sys.executable, "-X", "dev", "-W", "error", "-c", program]) == poem
+        assert run([sys.executable, "-W", "error", "-c", program]) == poem
     else:
         assert run([sys.executable, "-c", program]) == poem
 

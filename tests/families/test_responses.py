@@ -473,7 +473,7 @@ def records_of(cls: type[Record]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("cls", EVENTS, ids=lambda cls: str(cls.__struct_config__.tag))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_what_is_written_is_read_again(cls: type[Event], data: st.DataObject) -> None:
     event = data.draw(records_of(cls))

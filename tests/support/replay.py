@@ -17,7 +17,7 @@ PATIENCE = 30.0
 
 
 #: Bytes at either end of a long recording that are played one by one.
-_SINGLY = 4_000
+_SINGLY = 2_000
 
 #: Bytes at once in its middle, whose frames repeat: a prime, so that the cuts wander through them.
 _MIDDLE = 13
