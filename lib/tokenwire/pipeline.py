@@ -172,6 +172,14 @@ class _Stream:
         for start, stop in spans:
             self._preface += data[start : min(stop, start + _PREFACE - len(self._preface))]
 
+    def _broken_off(self, why: str | None) -> str | None:
+        """The connection has ended, for this reason if any is known: what cuts the body, or None where it is whole."""
+        self._body.connection.receive_eof()
+        missing = self._body.reader.eof()
+        if why is None and missing is not None:
+            why = f"the connection was closed with the body unfinished ({missing} missing)"
+        return why
+
     def _fail(self, error: Exception) -> None:
         self.done = True
         self.failure = error
@@ -272,11 +280,7 @@ class EventPipeline(_Stream):
         """
         events: list[Any] = []
         if not self.done:
-            self._body.connection.receive_eof()
-            missing = self._body.reader.eof()
-            if why is None and missing is not None:
-                why = f"the connection was closed with the body unfinished ({missing} missing)"
-            self._judge(events, why)
+            self._judge(events, self._broken_off(why))
         return events
 
     def _passes(self, payload: bytes, name: str, error: APIError) -> bool:
@@ -398,11 +402,8 @@ class RawPipeline(_Stream):
         """As EventPipeline.receive_eof."""
         events: list[ServerSentEvent] = []
         if not self.done:
-            self._body.connection.receive_eof()
-            missing = self._body.reader.eof()
+            why = self._broken_off(why)
             self._end(events)
-            if why is None and missing is not None:
-                why = f"the connection was closed with the body unfinished ({missing} missing)"
             if why is not None and not (events and _is_done(events[-1].data)):
                 self._fail(StreamTruncatedError(f"The stream was cut: {why}.", events=self.events))
         return events

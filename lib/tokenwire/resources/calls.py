@@ -46,7 +46,6 @@ def omitted(value: object) -> bool:
 
 def without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
     """Only the parameters that a caller gave a value."""
-    """The arguments that were given."""
     return {name: value for name, value in params.items() if not omitted(value)}
 
 
