@@ -19,7 +19,7 @@ from support.mixed import Mixed
 from tokenwire import LocalProtocolError, Timeouts, TokenwireError
 from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import REQUEST, MemoryBackend
-from tokenwire.client import resolve
+from tokenwire.settings import resolve
 
 MUME, OPENAI = "https://mume.ai/api/v1", "https://api.openai.com/v1"
 CHAT = answer(js(completion("Hi")).encode(), kind="application/json")

@@ -29,7 +29,7 @@ from tokenwire.errors import (
     TokenwireError,
     status_error,
 )
-from tokenwire.wire.http1 import Headers, ResponseHead
+from tokenwire.wire.heads import Headers, ResponseHead
 
 HEAD = ResponseHead(429, "Too Many", Headers([(b"x-request-id", b"req_1")]), "1.1")
 

@@ -13,7 +13,8 @@ import tokenwire
 from support.answers import answer, chunk, completion, head, js, sse
 from tokenwire import Limits, Timeouts
 from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend, SendFails
-from tokenwire.exchange import Request, Stats
+from tokenwire.requests import Request
+from tokenwire.stats import Stats
 
 STREAM = answer(sse(chunk("Hi"), chunk(None, "stop"), done=True), "chunked")
 WHOLE = answer(js(completion("Hi")).encode(), kind="application/json")

@@ -47,7 +47,8 @@ from tokenwire.pipeline import EventPipeline, HelperPipeline, RawPipeline
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.refusals import is_stream, status_refusal
 from tokenwire.whole import WholeBody
-from tokenwire.wire.http1 import ClientConnection, Headers, ResponseHead
+from tokenwire.wire.heads import Headers, ResponseHead
+from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import ServerSentEvent
 
 FAMILIES: dict[str, Any] = {"chat": chat, "responses": responses}

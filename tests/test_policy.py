@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts, retry_after
-from tokenwire.wire.http1 import Headers
+from tokenwire.wire.heads import Headers
 
 NOW = 1_750_000_000.0
 

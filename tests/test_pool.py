@@ -23,7 +23,8 @@ from tokenwire import Limits, PoolTimeoutError
 from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend
 from tokenwire.backends.sync import run
-from tokenwire.pool import Connection, Pool, State, _after_fork
+from tokenwire.connections import Connection, State
+from tokenwire.pool import Pool, _after_fork
 
 OTHER = Origin("http", "other", 80)
 RESET = ConnectionResetError(104, "Connection reset by peer")

@@ -21,9 +21,9 @@ from support.proxying import ANSWER, Model, Proxy
 from tokenwire import Limits, Timeouts
 from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend
-from tokenwire.client import build_request
 from tokenwire.pool import Pool
 from tokenwire.proxy import parse
+from tokenwire.requests import build_request
 
 SECRET = "s3cret"
 USER = f"alice:{SECRET}"

@@ -1,40 +1,28 @@
 """Exchange: one request and its response.
 
-Theory of operation. An exchange acquires a connection, sends, reads the head, and
-then hands out what its pipeline makes of each read. It is the only place that
-awaits the network, and it is written once, for every backend.
+Theory of operation. An exchange acquires a connection, sends, reads the head (all
+that is sending.py), and then hands out what its pipeline makes of each read. It is
+the only place that awaits the network, and it is written once, for every backend.
 
 Trying again happens only here, and only until the head of a good answer is there,
-hence before the first event has been delivered. A connection from the pool that
-turns out to be dead, before a byte of an answer was seen, is replaced by another
-without spending a retry.
+hence before the first event has been delivered.
 
 State changes are synchronous. Whatever interrupts an await (an error, a
 cancellation) closes the connection on its way through; that needs no shield.
-
-A server may answer before it has the whole request, 413 say, and close: then sending
-fails. What it said is looked for before that is reported.
-
-Clocks (see Timeouts) are arithmetic: each read gets the nearest of its deadlines,
-and when it passes, the one that was nearest is the one that is named. Keep-alives
-move `read`, and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tokenwire.backends.base import Backend, Origin
+from tokenwire.connections import Connection
 from tokenwire.errors import (
     APIConnectionError,
     APIError,
     APIStatusError,
-    APITimeoutError,
     BusyResourceError,
     LimitExceededError,
     PoolTimeoutError,
@@ -49,117 +37,28 @@ from tokenwire.pipeline import (
     HelperPipeline,
     RawPipeline,
 )
-from tokenwire.policy import Limits, Retry, Timeouts
-from tokenwire.pool import Connection, Pool
-from tokenwire.proxy import Proxy, authority
+from tokenwire.pool import Pool
 from tokenwire.refusals import is_stream, status_refusal
+from tokenwire.requests import Request
+from tokenwire.sending import Sending, log, words
 from tokenwire.whole import WholeBody
-from tokenwire.wire.http1 import RawHeaders, ResponseHead
+from tokenwire.wire.heads import ResponseHead
 
-__all__ = ["Exchange", "Request", "Stats"]
-
-_log = logging.getLogger("tokenwire")
+__all__ = ["Exchange"]
 
 
-class Request:
-    """What is to be sent, kept whole so that it can be sent again."""
-
-    __slots__ = ("body", "headers", "limits", "method", "origin", "retry", "target", "timeouts")
-
-    def __init__(
-        self,
-        method: str,
-        origin: Origin,
-        target: str,
-        headers: RawHeaders,
-        body: bytes,
-        *,
-        timeouts: Timeouts,
-        limits: Limits,
-        retry: Retry,
-    ) -> None:
-        self.method = method
-        self.origin = origin
-        self.target = target
-        self.headers = headers
-        self.body = body
-        self.timeouts = timeouts
-        self.limits = limits
-        self.retry = retry
-
-    @property
-    def forwarder(self) -> Proxy | None:
-        """The proxy that reads the request itself, and forwards it; None where there is none, or a tunnel."""
-        return self.origin.proxy if self.origin.scheme == "http" else None
-
-    def __repr__(self) -> str:
-        return f"<Request {self.method} {self.origin.host}:{self.origin.port}{self.target.split('?')[0]}>"
-
-
-class Stats:
-    """When what happened, and how much of it. Times are time.monotonic_ns(), taken at the read; 0: not yet.
-
-    started: the call. connected: a connection was there. sent: the request was with the
-    kernel. first_byte, last_byte: of the answer. head: its head was whole. first_event,
-    last_event: the reads that brought them. bytes, reads, events: of the answer.
-    retries: tries after the first. reused: whether the connection had been used before.
-    """
-
-    __slots__ = (
-        "bytes",
-        "connected",
-        "events",
-        "first_byte",
-        "first_event",
-        "head",
-        "last_byte",
-        "last_event",
-        "reads",
-        "retries",
-        "reused",
-        "sent",
-        "started",
-    )
-
-    def __init__(self) -> None:
-        self.started = time.monotonic_ns()
-        self.connected = self.sent = self.first_byte = self.last_byte = 0
-        self.head = self.first_event = self.last_event = 0
-        self.bytes = self.reads = self.events = self.retries = 0
-        self.reused = False
-
-    def __repr__(self) -> str:
-        return f"Stats({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
-
-
-class _Stale(Exception):
-    """A connection from the pool was dead before a byte of an answer came."""
-
-
-class Exchange:
+class Exchange(Sending):
     """One request and its response, over one connection at a time.
 
     `open`, `start`, then `read` until it returns nothing; or `whole`.
     """
 
     def __init__(self, pool: Pool, request: Request) -> None:
-        pool.check()
-        self._pool = pool
-        self._backend: Backend = pool.backend
-        self._request = request
-        self._connection: Connection | None = None
-        self.head: ResponseHead | None = None
+        super().__init__(pool, request)
         self.pipeline: EventPipeline | RawPipeline | None = None
-        self.stats = Stats()
         self._early: list[Any] | None = None
-        now = self._backend.now()
-        total = request.timeouts.total
-        self._total = None if total is None else now + total
         self._reading = False
         self._ended = False
-        self._until_event: float | None = None  # the event clock, and its name
-        self._event_clock = "first_event"
-        self._progress = now
 
     # -- the three ways to use it -----------------------------------------------------
 
@@ -243,7 +142,7 @@ class Exchange:
                 except OSError as error:
                     if isinstance(error, TimeoutError) and error.errno is None:
                         raise self._timed_out(clock) from None
-                    events = pipeline.receive_eof(_words(error))
+                    events = pipeline.receive_eof(words(error))
                 else:
                     self._arrived(count)
                     events = pipeline.receive() if count else pipeline.receive_eof()
@@ -295,198 +194,17 @@ class Exchange:
                 connection.http.buffer.let_go()
             self._pool.release(connection)
         else:
-            _log.debug("%r ended with %s", self._request, type(pipeline.failure).__name__)
+            log.debug("%r ended with %s", self._request, type(pipeline.failure).__name__)
             self._pool.discard(connection)
 
-    # -- one try --------------------------------------------------------------------------
+    # -- answers, and whole bodies -----------------------------------------------------------
 
     async def _answer(self) -> tuple[Connection, ResponseHead]:
-        """Acquire, send, and read the head of a good answer. Raises APIStatusError for any other."""
-        while True:
-            try:
-                connection, head = await self._try()
-                break
-            except _Stale:
-                _log.debug("%r: a kept connection was dead, another is taken", self._request)
-        request = self._request
-        if head.status_code == 407 and request.forwarder is not None:
-            self.abort()  # other refusals may be the server's own: they are read as such
-            raise request.forwarder.refusal(request.origin.host, request.origin.port, 407, head.reason)
-        self.head = head
+        """Send, and read the head of a good answer. Raises APIStatusError for any other."""
+        connection, head = await self._sent()
         if head.status_code >= 300:
             raise await self._refusal(connection, head)
         return connection, head
-
-    async def _try(self) -> tuple[Connection, ResponseHead]:
-        request, stats = self._request, self.stats
-        self._connection = connection = await self._acquire()
-        stats.reused = reused = connection.used
-        stats.connected = time.monotonic_ns()
-        stats.first_byte = stats.bytes = stats.reads = 0
-        http, transport = connection.http, connection.transport
-        try:
-            target, headers = request.target, request.headers
-            proxy = request.forwarder
-            if proxy is not None:
-                target = proxy.absolute(request.origin.host, request.origin.port, target)
-                headers = [*headers, *proxy.headers]
-            data = http.send_request(request.method, target, headers, request.body)
-            until, clock = self._nearest(request.timeouts.write, "write")
-            try:
-                await transport.send(data, until)
-            except OSError as error:
-                early = await self._early_answer(connection)
-                if early is not None:
-                    return connection, early
-                if isinstance(error, TimeoutError) and error.errno is None:
-                    raise self._timed_out(clock) from None
-                raise
-            stats.sent = time.monotonic_ns()
-            first = request.timeouts.first_event
-            self._progress = self._backend.now()
-            self._until_event = None if first is None else self._progress + first
-            self._event_clock = "first_event"
-            while True:
-                count = await self._read_once(connection)
-                if count:
-                    head = http.receive_head()
-                    if head is not None:
-                        stats.head = stats.last_byte
-                        return connection, head
-                elif reused and not stats.first_byte:
-                    raise _Stale
-                else:
-                    raise RemoteProtocolError("The server closed the connection without an answer.")
-        except OSError as error:
-            self.abort()
-            if reused and not stats.first_byte:
-                raise _Stale from None
-            raise APIConnectionError(f"Connection error: {_words(error)}.") from error
-        except BaseException:
-            self.abort()
-            raise
-
-    async def _early_answer(self, connection: Connection) -> ResponseHead | None:
-        """The head of what the server said before it stopped to take our request, where it is there already."""
-        http, head = connection.http, None
-        with contextlib.suppress(OSError):
-            while head is None:
-                count = await connection.transport.poll(http.buffer)
-                if not count:
-                    return None
-                self._arrived(count)
-                head = http.receive_head()
-            http.receive_eof()  # half a request has been sent: nothing can follow it
-            self.stats.head = self.stats.last_byte
-        return head
-
-    async def _acquire(self) -> Connection:
-        request = self._request
-        try:
-            return await self._pool.acquire(
-                request.origin, connect=request.timeouts.connect, deadline=self._total
-            )
-        except TimeoutError as error:
-            if error.errno is not None:
-                raise APIConnectionError(f"Connection error: {_words(error)}.") from error
-            clock = "connect"
-            if self._total is not None and self._backend.now() >= self._total:
-                clock = "total"
-            raise self._timed_out(clock) from None
-        except OSError as error:
-            origin = request.origin
-            where = origin.uds or authority(origin.host, origin.port)
-            if origin.proxy is not None:
-                where += f" through the proxy {origin.proxy}"
-            raise APIConnectionError(f"Cannot connect to {where}: {_words(error)}.") from error
-
-    async def _read_once(self, connection: Connection) -> int:
-        """One read, until the nearest deadline. Raises APITimeoutError, OSError."""
-        until, clock = self._deadline()
-        try:
-            count = await connection.transport.receive_into(connection.http.buffer, until)
-        except TimeoutError as error:
-            if error.errno is not None:
-                raise
-            raise self._timed_out(clock) from None
-        self._arrived(count)
-        return count
-
-    def _deadline(self) -> tuple[float | None, str]:
-        """The nearest deadline of a read, and the clock that it belongs to."""
-        until, clock = self._until_event, self._event_clock
-        seconds = self._request.timeouts.read
-        if seconds is not None:
-            # `_progress` is the time of the last byte, so no clock is read for this.
-            read_until = self._progress + seconds
-            if until is None or read_until < until:
-                until, clock = read_until, "read"
-        if self._total is not None and (until is None or self._total < until):
-            return self._total, "total"
-        return until, clock
-
-    def _arrived(self, count: int) -> None:
-        """A read has ended."""
-        self._progress = self._backend.now()
-        stats = self.stats
-        stats.last_byte = at = time.monotonic_ns()
-        stats.reads += 1
-        stats.bytes += count
-        if not stats.first_byte and count:
-            stats.first_byte = at
-
-    def _nearest(self, seconds: float | None, clock: str) -> tuple[float | None, str]:
-        until = None if seconds is None else self._backend.now() + seconds
-        if self._total is not None and (until is None or self._total < until):
-            return self._total, "total"
-        return until, clock
-
-    def _timed_out(self, clock: str) -> APITimeoutError:
-        """The error of one of our clocks."""
-        seconds: float = getattr(self._request.timeouts, clock)
-        what = {
-            "connect": "no connection was made",
-            "write": "the request could not be sent",
-            "read": "the server sent nothing",
-            "first_event": "no first event came",
-            "event": "no further event came",
-            "total": "the call did not end",
-        }[clock]
-        message = f"Request timed out: {what} within {seconds:g} seconds (Timeouts.{clock})."
-        return APITimeoutError(message, clock=clock, seconds=seconds)
-
-    # -- whole bodies ---------------------------------------------------------------------
-
-    async def _whole_body(self) -> WholeBody:
-        connection, head = await self._answer()
-        return await self._collect(connection, head)
-
-    async def _collect(self, connection: Connection, head: ResponseHead) -> WholeBody:
-        """Read a whole body, and give the connection back."""
-        try:
-            body = WholeBody(connection.http, head, self._request.limits)
-            await self._fill(connection, body)
-        except OSError as error:
-            self.abort()
-            raise APIConnectionError(f"Connection error: {_words(error)}.") from error
-        except BaseException:
-            self.abort()
-            raise
-        self._connection = None
-        self._pool.release(connection)
-        return body
-
-    async def _fill(self, connection: Connection, body: WholeBody) -> None:
-        body.receive()
-        while not body.done:
-            if body.begun:  # blank lines only keep the line alive; behind the first word there are no events
-                self._until_event = None
-            if await self._read_once(connection):
-                body.receive()
-            else:
-                missing = body.receive_eof()
-                if missing is not None:
-                    raise APIConnectionError(f"The answer was cut: {missing} missing.")
 
     async def _refusal(self, connection: Connection, head: ResponseHead) -> APIError:
         """The exception for an answer with a status of 300 or more. However its body ends: that is the news."""
@@ -507,6 +225,37 @@ class Exchange:
             self._pool.release(connection)
         return body.error()
 
+    async def _whole_body(self) -> WholeBody:
+        connection, head = await self._answer()
+        return await self._collect(connection, head)
+
+    async def _collect(self, connection: Connection, head: ResponseHead) -> WholeBody:
+        """Read a whole body, and give the connection back."""
+        try:
+            body = WholeBody(connection.http, head, self._request.limits)
+            await self._fill(connection, body)
+        except OSError as error:
+            self.abort()
+            raise APIConnectionError(f"Connection error: {words(error)}.") from error
+        except BaseException:
+            self.abort()
+            raise
+        self._connection = None
+        self._pool.release(connection)
+        return body
+
+    async def _fill(self, connection: Connection, body: WholeBody) -> None:
+        body.receive()
+        while not body.done:
+            if body.begun:  # blank lines only keep the line alive; behind the first word there are no events
+                self._until_event = None
+            if await self._read_once(connection):
+                body.receive()
+            else:
+                missing = body.receive_eof()
+                if missing is not None:
+                    raise APIConnectionError(f"The answer was cut: {missing} missing.")
+
     # -- trying again -----------------------------------------------------------------------
 
     async def _with_retries(self, attempt: Callable[[], Any]) -> Any:
@@ -518,7 +267,7 @@ class Exchange:
                 if seconds is None:
                     raise
             self.stats.retries += 1
-            _log.info("%r: retry %d in %.2f seconds", self._request, self.stats.retries, seconds)
+            log.info("%r: retry %d in %.2f seconds", self._request, self.stats.retries, seconds)
             await self._backend.sleep(seconds)
 
     def _pause(self, error: APIStatusError | APIConnectionError) -> float | None:
@@ -562,13 +311,3 @@ class Exchange:
         if not self._ended:  # first, for whoever waits in `read` wakes with the next line
             self._end(StreamConsumedError("this stream was closed before its end"))
         self.abort()
-
-    def abort(self) -> None:
-        """Close the connection, whatever it is doing. Synchronous, idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._pool.discard(connection)
-
-
-def _words(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__

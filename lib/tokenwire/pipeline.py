@@ -33,7 +33,8 @@ from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.refusals import NO_JSON, json_in, not_a_stream
 from tokenwire.wire.body import Span
 from tokenwire.wire.coding import decompressor
-from tokenwire.wire.http1 import ClientConnection, ResponseHead
+from tokenwire.wire.heads import ResponseHead
+from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import Decoder, Frame, ServerSentEvent
 
 __all__ = [

@@ -26,7 +26,6 @@ parent's: it gives them up without a word on the wire, wherever it meets them.
 from __future__ import annotations
 
 import bisect
-import enum
 import os
 import threading
 import weakref
@@ -34,67 +33,24 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tokenwire.backends.base import Backend, Event, Origin, Transport
+from tokenwire.backends.base import Backend, Origin
+from tokenwire.connections import Connection, State, Waiter
 from tokenwire.errors import PoolTimeoutError, RemoteProtocolError
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.tunnel import connect
-from tokenwire.wire.http1 import ClientConnection
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Connection", "Pool", "State"]
+__all__ = ["Pool"]
 
 #: Bytes behind the end of a stream that are worth reading to keep its connection: the last chunk,
 #: trailers, a [DONE]. A new connection costs less than more of them.
 _DRAIN = 65_536
 
 
-class State(enum.Enum):
-    """What a connection is doing."""
-
-    IDLE = "idle"
-    ACTIVE = "active"
-    DRAINING = "draining"
-    CLOSED = "closed"
-
-
-class Connection:
-    """One connection: its transport, and its HTTP. Owned by one exchange while ACTIVE."""
-
-    __slots__ = ("http", "idle_since", "loop", "origin", "pid", "state", "transport")
-
-    def __init__(self, origin: Origin, transport: Transport, limits: Limits, pid: int, loop: object) -> None:
-        self.origin = origin
-        self.transport = transport
-        self.pid, self.loop = pid, loop  # where it was made
-        self.http = ClientConnection(limits)
-        self.state = State.ACTIVE
-        self.idle_since = 0.0
-
-    @property
-    def used(self) -> bool:
-        """Whether it has carried a request before: it may have gone stale."""
-        return self.http.cycles > 0
-
-    def __repr__(self) -> str:
-        return f"<Connection {self.origin.host}:{self.origin.port} {self.state.value}>"
-
-
 def _idle_since(connection: Connection) -> float:
     return connection.idle_since
-
-
-class _Waiter:
-    """One who waits for a slot. connection: the one that came with it, or None for the right to make one."""
-
-    __slots__ = ("connection", "event", "has_slot", "origin")
-
-    def __init__(self, origin: Origin, event: Event) -> None:
-        self.origin = origin
-        self.event = event
-        self.has_slot = False
-        self.connection: Connection | None = None
 
 
 class Pool:
@@ -109,7 +65,7 @@ class Pool:
         self._lock = threading.RLock()
         self._unused: list[Connection] = []  # IDLE and DRAINING, the longest unused first
         self._slots = 0  # taken: the unused, the active, and those being made
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: deque[Waiter] = deque()
         self._closed = False
         self._pid = os.getpid()
         self._token: Any = None
@@ -144,8 +100,8 @@ class Pool:
         unfinished: list[Connection] = []
         with self._lock:
             self._expire()
-            found: Connection | _Waiter | None = self._take(origin)
-        if isinstance(found, _Waiter):
+            found: Connection | Waiter | None = self._take(origin)
+        if isinstance(found, Waiter):
             found = await self._wait(found, deadline)
         while found is not None:
             # From here on a slot is ours, and stays so until we have something to show for it.
@@ -207,7 +163,7 @@ class Pool:
 
     # -- inside, under the lock -------------------------------------------------------
 
-    def _take(self, origin: Origin) -> Connection | _Waiter | None:
+    def _take(self, origin: Origin) -> Connection | Waiter | None:
         """A slot: a connection, or None for the right to make one. Else a place in the queue."""
         # While others wait nothing is unused: all that is given back goes to them.
         found = self._unused_one(origin, ())
@@ -219,7 +175,7 @@ class Pool:
         if self._unused:
             self._shut(self._unused.pop(0))
             return None
-        waiter = _Waiter(origin, self.backend.event())
+        waiter = Waiter(origin, self.backend.event())
         self._waiters.append(waiter)
         return waiter
 
@@ -297,7 +253,7 @@ class Pool:
 
     # -- inside, awaiting ---------------------------------------------------------------
 
-    async def _wait(self, waiter: _Waiter, deadline: float | None) -> Connection | None:
+    async def _wait(self, waiter: Waiter, deadline: float | None) -> Connection | None:
         """Wait for a slot; then as _take."""
         patience = self._limits.pool_timeout
         until = None if patience is None else self.backend.now() + patience
@@ -320,7 +276,7 @@ class Pool:
             f"all {self._limits.max_connections} are in use (Limits.max_connections)"
         )
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: Waiter) -> None:
         """Stop to wait. What was granted meanwhile goes to the next."""
         with self._lock:
             if not waiter.has_slot:

@@ -9,7 +9,7 @@ from tokenwire.exchange import Exchange
 from tokenwire.pipeline import Family
 from tokenwire.streams import AsyncStream, Source, Stream
 from tokenwire.whole import WholeBody
-from tokenwire.wire.http1 import Headers, ResponseHead
+from tokenwire.wire.heads import Headers, ResponseHead
 
 __all__ = ["APIResponse", "areceive", "receive"]
 

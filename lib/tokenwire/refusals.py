@@ -15,7 +15,7 @@ import msgspec
 from tokenwire.errors import APIError, status_error
 from tokenwire.families.faults import error_in
 from tokenwire.policy import Limits
-from tokenwire.wire.http1 import ResponseHead
+from tokenwire.wire.heads import ResponseHead
 from tokenwire.wire.sse import Decoder
 
 __all__ = ["NO_JSON", "SHOWN", "is_stream", "json_in", "not_a_stream", "status_refusal"]

@@ -23,9 +23,10 @@ from typing import Any, Generic, Self, TypeVar
 
 from tokenwire.backends.sync import run
 from tokenwire.errors import StreamConsumedError
-from tokenwire.exchange import Exchange, Stats
+from tokenwire.exchange import Exchange
 from tokenwire.pipeline import Family, Helper
-from tokenwire.wire.http1 import ResponseHead
+from tokenwire.stats import Stats
+from tokenwire.wire.heads import ResponseHead
 from tokenwire.wire.sse import ServerSentEvent
 
 __all__ = ["AsyncStream", "Source", "Stream"]

@@ -9,7 +9,8 @@ from tokenwire.pipeline import Body, Family
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.refusals import SHOWN, not_a_stream, status_refusal
 from tokenwire.wire.body import Span
-from tokenwire.wire.http1 import ClientConnection, ResponseHead
+from tokenwire.wire.heads import ResponseHead
+from tokenwire.wire.http1 import ClientConnection
 
 __all__ = ["WholeBody"]
 

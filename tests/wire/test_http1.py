@@ -13,7 +13,8 @@ from tokenwire.errors import LimitExceededError, LocalProtocolError, RemoteProto
 from tokenwire.policy import Limits
 from tokenwire.wire.body import ChunkedReader, CloseReader, LengthReader, Span
 from tokenwire.wire.buffer import ReceiveBuffer
-from tokenwire.wire.http1 import ClientConnection, Headers, RequestHead, ResponseHead, ServerConnection
+from tokenwire.wire.heads import Headers, RequestHead, ResponseHead
+from tokenwire.wire.http1 import ClientConnection, ServerConnection
 
 SECRET = "sk-very-secret"
 

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from tokenwire.exchange import Exchange
+from tokenwire.requests import without_omitted
 
-__all__ = ["NOT_GIVEN", "Dumps", "Message", "NotGiven", "Sender", "omitted", "seen_twice", "split", "without_omitted"]
-
-
-class NotGiven:
-    """Stands for an argument that was not given, where None means something."""
-
-    def __bool__(self) -> Literal[False]:
-        return False
-
-    def __repr__(self) -> str:
-        return "NOT_GIVEN"
-
-
-NOT_GIVEN = NotGiven()
+__all__ = ["Dumps", "Message", "Sender", "seen_twice", "split"]
 
 
 class Dumps(Protocol):
@@ -37,16 +25,6 @@ class Sender(Protocol):
     """A client, for its resources."""
 
     def _exchange(self, method: str, path: str, params: Mapping[str, Any] | None, **options: Any) -> Exchange: ...
-
-
-def omitted(value: object) -> bool:
-    """Whether an argument stands for none: ours, or the official SDK's own marks, which have these names."""
-    return type(value).__name__ in ("NotGiven", "Omit")
-
-
-def without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Only the parameters that a caller gave a value."""
-    return {name: value for name, value in params.items() if not omitted(value)}
 
 
 def split(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,7 +11,8 @@ from tokenwire.families import chat
 from tokenwire.helper_streams import AsyncChatCompletionStreamManager, ChatCompletionStreamManager
 from tokenwire.pipeline import Family
 from tokenwire.raw_response import APIResponse, areceive, receive
-from tokenwire.resources.calls import NOT_GIVEN, Message, NotGiven, Sender, seen_twice, split
+from tokenwire.resources.calls import Message, Sender, seen_twice, split
+from tokenwire.settings import NOT_GIVEN, NotGiven
 from tokenwire.streams import AsyncStream, Source, Stream
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from tokenwire.families import responses
 from tokenwire.helper_streams import AsyncResponseStreamManager, ResponseStreamManager
 from tokenwire.pipeline import Family
 from tokenwire.raw_response import APIResponse, areceive, receive
-from tokenwire.resources.calls import NOT_GIVEN, Message, NotGiven, Sender, seen_twice, split
+from tokenwire.resources.calls import Message, Sender, seen_twice, split
+from tokenwire.settings import NOT_GIVEN, NotGiven
 from tokenwire.streams import AsyncStream, Source, Stream
 
 if TYPE_CHECKING:

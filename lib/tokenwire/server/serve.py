@@ -30,7 +30,8 @@ from tokenwire.server.reading import read_request
 from tokenwire.server.routes import models_body, route
 from tokenwire.server.session import open_session
 from tokenwire.wire.body import Span
-from tokenwire.wire.http1 import RequestHead, ServerConnection
+from tokenwire.wire.heads import RequestHead
+from tokenwire.wire.http1 import ServerConnection
 
 if TYPE_CHECKING:
     import ssl

@@ -13,7 +13,8 @@ from __future__ import annotations
 from tokenwire.wire.body import BodyReader, ChunkedReader, CloseReader, LengthReader, chunk, last_chunk
 from tokenwire.wire.buffer import ReceiveBuffer
 from tokenwire.wire.coding import Decompressor, decompressor
-from tokenwire.wire.http1 import ClientConnection, Headers, RequestHead, ResponseHead, ServerConnection
+from tokenwire.wire.heads import Headers, RequestHead, ResponseHead
+from tokenwire.wire.http1 import ClientConnection, ServerConnection
 from tokenwire.wire.sse import Decoder, ServerSentEvent, encode, encode_comment
 
 __all__ = [

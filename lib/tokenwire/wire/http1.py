@@ -2,9 +2,8 @@
 
 Theory of operation. One ClientConnection (or ServerConnection) lives as long as
 its socket. For each request it makes a fresh h11 machine, which writes the head
-we send and reads the head we receive; `trailing_data`, right after the head, is
-h11's public exit, and tells how many bytes the head took. From there on the body
-is ours, by offsets in the ReceiveBuffer (see body.py).
+we send and reads the head we receive (heads.py). From there on the body is ours, by
+offsets in the ReceiveBuffer (body.py).
 
 What h11 would otherwise have done is done here, each where its rule is quoted:
 how the body is delimited (RFC 9112, section 6.3) and whether the connection may
@@ -13,12 +12,11 @@ be used again (section 9.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import h11
 
-from tokenwire.errors import LimitExceededError, LocalProtocolError, RemoteProtocolError
+from tokenwire.errors import LocalProtocolError, RemoteProtocolError
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.wire.body import (
     BodyReader,
@@ -30,154 +28,20 @@ from tokenwire.wire.body import (
     last_chunk,
 )
 from tokenwire.wire.buffer import ReceiveBuffer
-
-__all__ = ["ClientConnection", "Headers", "RequestHead", "ResponseHead", "ServerConnection"]
-
-RawHeaders = list[tuple[bytes, bytes]]
-
-
-#: Their values are secrets, and no secret is ever shown.
-_HIDDEN: Final = frozenset(
-    ("api-key", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "x-goog-api-key")
+from tokenwire.wire.heads import (
+    Head,
+    Headers,
+    RawHeaders,
+    RequestHead,
+    ResponseHead,
+    bad_header,
+    both_framings,
+    persists,
+    tokens,
+    what_is_wrong,
 )
 
-
-class Headers(Mapping[str, str]):
-    """Header fields: a mapping without regard to case. A repeated field's values are joined by ", "."""
-
-    __slots__ = ("_index", "raw")
-
-    def __init__(self, raw: RawHeaders) -> None:
-        self.raw = raw
-        self._index: dict[str, str] | None = None
-
-    def _indexed(self) -> dict[str, str]:
-        if self._index is None:
-            self._index = {}
-            for name, value in self.raw:
-                key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-                known = self._index.get(key)
-                # RFC 9110, 5.3: "combine multiple field lines ... separated by a comma"
-                self._index[key] = text if known is None else f"{known}, {text}"
-        return self._index
-
-    def __getitem__(self, name: str) -> str:
-        return self._indexed()[name.lower()]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._indexed()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._indexed())
-
-    def __len__(self) -> int:
-        return len(self._indexed())
-
-    def multi_items(self) -> list[tuple[str, str]]:
-        """Each field line of its own, in the order they came."""
-        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
-
-    def __repr__(self) -> str:
-        shown = {name: "***" if name in _HIDDEN else value for name, value in self._indexed().items()}
-        return f"Headers({shown!r})"
-
-
-class ResponseHead:
-    """What came before a response's body: status_code, reason, headers, http_version."""
-
-    __slots__ = ("headers", "http_version", "reason", "status_code")
-
-    def __init__(self, status_code: int, reason: str, headers: Headers, http_version: str) -> None:
-        self.status_code = status_code
-        self.reason = reason
-        self.headers = headers
-        self.http_version = http_version
-
-    @property
-    def request_id(self) -> str | None:
-        """The server's name for this request (`x-request-id`), or None."""
-        return self.headers.get("x-request-id")
-
-    def __repr__(self) -> str:
-        return f"<ResponseHead {self.status_code} {self.reason}>"
-
-
-class RequestHead:
-    """What came before a request's body: method, target, headers, http_version."""
-
-    __slots__ = ("headers", "http_version", "method", "target")
-
-    def __init__(self, method: str, target: str, headers: Headers, http_version: str) -> None:
-        self.method = method
-        self.target = target
-        self.headers = headers
-        self.http_version = http_version
-
-    def __repr__(self) -> str:
-        return f"<RequestHead {self.method} {self.target.split('?')[0]}>"  # a query may hold a key
-
-
-def _tokens(headers: RawHeaders, name: bytes) -> list[bytes]:
-    """A comma-separated field's members, in lower case."""
-    return [
-        token.strip().lower() for key, value in headers if key == name for token in value.split(b",") if token.strip()
-    ]
-
-
-def _persists(headers: RawHeaders, http_version: bytes) -> bool:
-    # RFC 9112, 9.3: "If the "close" connection option is present ... the connection will not persist";
-    # and with HTTP/1.0 we do not ask for, nor rely on, keep-alive.
-    return http_version >= b"1.1" and b"close" not in _tokens(headers, b"connection")
-
-
-def _both_framings(headers: RawHeaders) -> bool:
-    # RFC 9112, 6.1: "A server MAY reject a request that contains both Content-Length and
-    # Transfer-Encoding" - the mark of request smuggling and response splitting.
-    names = {name for name, _ in headers}
-    return b"transfer-encoding" in names and b"content-length" in names
-
-
-class _Head:
-    """Reads one head through h11 out of a ReceiveBuffer."""
-
-    def __init__(self, role: Any, limits: Limits) -> None:
-        self.h11 = h11.Connection(role, max_incomplete_event_size=limits.head_bytes)
-        self._limits = limits
-        self._fed = 0
-
-    def next_event(self, buffer: ReceiveBuffer) -> Any:
-        """The next event, or None. Raises RemoteProtocolError."""
-        if len(buffer):
-            self._fed += len(buffer)
-            # h11 keeps what it was given, so the buffer lets go of all of it; what was
-            # too much comes back by trailing_data.
-            self.h11.receive_data(bytes(memoryview(buffer.data)[buffer.start : buffer.end]))
-            buffer.start = buffer.end
-        try:
-            event = self.h11.next_event()
-        except h11.RemoteProtocolError as error:
-            if error.error_status_hint == 431:
-                raise self._too_long() from None
-            raise RemoteProtocolError(f"the peer broke HTTP: {error}") from None
-        # h11 bounds what is unfinished. A head that came whole, and a long row of interim ones, count as well:
-        # so the verdict does not hang on how the network cut them.
-        if self._fed - len(self.h11.trailing_data[0]) > self._limits.head_bytes:
-            raise self._too_long()
-        return None if event is h11.NEED_DATA else event
-
-    def _too_long(self) -> LimitExceededError:
-        return LimitExceededError(
-            f"a head is longer than {self._limits.head_bytes} bytes (Limits.head_bytes)",
-            limit="head_bytes",
-            allowed=self._limits.head_bytes,
-        )
-
-    def give_back(self, buffer: ReceiveBuffer) -> None:
-        """Leave to the body what came behind the head."""
-        behind = len(self.h11.trailing_data[0])
-        # A head ends in the piece that was fed last, and that piece still stands where it stood.
-        buffer.start = buffer.end - behind
-
+__all__ = ["ClientConnection", "ServerConnection"]
 
 _SWITCHED: Final = 101
 
@@ -191,7 +55,7 @@ class ClientConnection:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.buffer = ReceiveBuffer(limits.receive_buffer)
         self._limits = limits
-        self._head: _Head | None = None
+        self._head: Head | None = None
         self._method = b""
         self._asked_close = False
         self._persists = True
@@ -206,7 +70,7 @@ class ClientConnection:
         head must not be sent: a line end in a value, say, or a length that is not
         the body's.
         """
-        self._head = _Head(h11.CLIENT, self._limits)
+        self._head = Head(h11.CLIENT, self._limits)
         self.body = None
         self._over = False
         self._persists = False  # until the response says so
@@ -216,14 +80,14 @@ class ClientConnection:
             request = h11.Request(method=self._method, target=target.encode("ascii"), headers=headers)
             head = self._head.h11.send(request) or b""
         except (h11.LocalProtocolError, UnicodeEncodeError):
-            raise LocalProtocolError(_what_is_wrong(method, target, headers)) from None
+            raise LocalProtocolError(what_is_wrong(method, target, headers)) from None
         fields: RawHeaders = list(request.headers)
         # What the head says of the body must be so: bytes beyond it would be the next request.
-        if _tokens(fields, b"transfer-encoding"):
+        if tokens(fields, b"transfer-encoding"):
             raise LocalProtocolError("the header 'transfer-encoding' must not be sent: the body has a length")
-        if int((_tokens(fields, b"content-length") or [b"0"])[0]) != len(body):
+        if int((tokens(fields, b"content-length") or [b"0"])[0]) != len(body):
             raise LocalProtocolError(f"the header 'content-length' is not the body's: that has {len(body)} bytes")
-        self._asked_close = b"close" in _tokens(fields, b"connection")
+        self._asked_close = b"close" in tokens(fields, b"connection")
         return head + body
 
     def receive_head(self) -> ResponseHead | None:
@@ -245,7 +109,7 @@ class ClientConnection:
             # 9.6: "A client that sends a "close" connection option MUST NOT send further requests".
             # And a body that ends with the connection leaves none to use again.
             self._persists = (
-                _persists(raw, event.http_version)
+                persists(raw, event.http_version)
                 and not self._asked_close
                 and not isinstance(self.body, CloseReader)
             )
@@ -265,13 +129,13 @@ class ClientConnection:
         # ... A client MUST ignore any Content-Length or Transfer-Encoding header fields received in such a message."
         if self._method == b"CONNECT" and status < 300:
             return LengthReader(0)
-        if _both_framings(headers):
+        if both_framings(headers):
             raise RemoteProtocolError("the response has both Content-Length and Transfer-Encoding")
         # 4. "If a Transfer-Encoding header field is present and the chunked transfer coding is the final encoding"
-        if _tokens(headers, b"transfer-encoding"):
+        if tokens(headers, b"transfer-encoding"):
             return ChunkedReader(self._limits)
         # 6. "If a valid Content-Length header field is present ..., its decimal value defines the expected length"
-        lengths = _tokens(headers, b"content-length")
+        lengths = tokens(headers, b"content-length")
         if lengths:
             return LengthReader(int(lengths[0]))
         # 8. "the message body length is determined by the number of octets received prior to the server closing"
@@ -313,38 +177,6 @@ class ClientConnection:
                 self._persists = False
 
 
-def _bad_header(headers: RawHeaders) -> str | None:
-    """Which header must not be sent, without its value: that may be a key."""
-    for name, value in headers:
-        try:
-            h11.EndOfMessage(headers=[(name, value)])
-        except h11.LocalProtocolError:
-            shown = name.decode("latin-1")
-            return (
-                f"the header {shown!r} must not be sent: its name or value has characters that HTTP forbids, "
-                "such as a line end, or it is no length or transfer coding that can be sent"
-            )
-    return None
-
-
-def _what_is_wrong(method: str, target: str, headers: RawHeaders) -> str:
-    """Which part of a refused request head is at fault."""
-    bad = _bad_header(headers)
-    if bad is not None:
-        return bad
-    sound: RawHeaders = [(b"host", b"localhost")]
-    try:
-        h11.Request(method=method, target="/", headers=sound)
-    except (h11.LocalProtocolError, UnicodeEncodeError):
-        return f"not an HTTP method: {method!r}"
-    try:
-        h11.Request(method="GET", target=target, headers=sound)
-    except (h11.LocalProtocolError, UnicodeEncodeError):
-        path = target.split("?")[0]  # a query may hold a key
-        return f"not a request target, it has characters that must be percent-encoded: {path!r}"
-    return "the headers 'host', 'content-length' or 'transfer-encoding' are missing, repeated or contradict each other"
-
-
 class ServerConnection:
     """The server's half of one connection, through any number of requests, one after another.
 
@@ -355,7 +187,7 @@ class ServerConnection:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.buffer = ReceiveBuffer(limits.receive_buffer)
         self._limits = limits
-        self._head: _Head | None = None
+        self._head: Head | None = None
         self._persists = True
         self._method = b""
         self._refusal: RemoteProtocolError | None = None
@@ -373,7 +205,7 @@ class ServerConnection:
         if self._refusal is not None:
             raise self._refusal  # nobody knows where the next request would begin
         if self._head is None or self._responded:
-            self._head = _Head(h11.SERVER, self._limits)
+            self._head = Head(h11.SERVER, self._limits)
             self._method = b""
             self.body = None
             self._responded = False
@@ -382,24 +214,24 @@ class ServerConnection:
             if event is None:
                 return None
             raw: RawHeaders = list(event.headers)
-            if _both_framings(raw):
+            if both_framings(raw):
                 raise RemoteProtocolError("the request has both Content-Length and Transfer-Encoding")
             # 6.1: "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding
             # header field MUST treat the message as if the framing is faulty"
-            if event.http_version < b"1.1" and _tokens(raw, b"transfer-encoding"):
+            if event.http_version < b"1.1" and tokens(raw, b"transfer-encoding"):
                 raise RemoteProtocolError("an HTTP/1.0 request has Transfer-Encoding")
         except RemoteProtocolError as error:
             self._persists = False
             self._refusal = error
             raise
         # RFC 9112, section 6.3: for a request, 4. chunked, 6. Content-Length, 7. "the message body length is zero"
-        lengths = _tokens(raw, b"content-length")
-        if _tokens(raw, b"transfer-encoding"):
+        lengths = tokens(raw, b"content-length")
+        if tokens(raw, b"transfer-encoding"):
             self.body = ChunkedReader(self._limits)
         else:
             self.body = LengthReader(int(lengths[0]) if lengths else 0)
         self._method = event.method
-        self._persists = _persists(raw, event.http_version)
+        self._persists = persists(raw, event.http_version)
         self._head.give_back(self.buffer)
         return RequestHead(
             event.method.decode("ascii"), event.target.decode("ascii"), Headers(raw), event.http_version.decode("ascii")
@@ -440,13 +272,13 @@ class ServerConnection:
             head = machine.send(response) or b""
         except h11.LocalProtocolError:
             raise LocalProtocolError(
-                _bad_header(fields) or f"not a status, or headers that contradict each other: {status}"
+                bad_header(fields) or f"not a status, or headers that contradict each other: {status}"
             ) from None
         self._responded = True
         said: RawHeaders = list(response.headers)
-        if b"close" in _tokens(said, b"connection"):
+        if b"close" in tokens(said, b"connection"):
             self._persists = False
-        by_length = bool(_tokens(said, b"content-length"))
+        by_length = bool(tokens(said, b"content-length"))
         # h11 has said "chunked" to a client that knows it, for a body whose length was not said. To others the
         # end of the connection is the end of the body: theirs never persists.
         self._chunked = not (self._bodiless or by_length) and (machine.their_http_version or b"") >= b"1.1"

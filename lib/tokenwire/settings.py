@@ -1,0 +1,140 @@
+"""Settings: a client's keys, URLs and defaults, resolved once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from tokenwire.backends.base import Origin
+from tokenwire.errors import TokenwireError
+from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
+from tokenwire.proxy import choose
+
+__all__ = ["NOT_GIVEN", "NotGiven", "Settings", "resolve"]
+
+
+class NotGiven:
+    """Stands for an argument that was not given, where None means something."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN = NotGiven()
+
+# -- keys and URLs -------------------------------------------------------------------
+
+# Two pairs of environment variables; the first whose key is set is taken.
+_PAIRS = (
+    ("MUME_API_KEY", "MUME_BASE_URL", "https://mume.ai/api/v1"),
+    ("OPENAI_API_KEY", "OPENAI_BASE_URL", "https://api.openai.com/v1"),
+)
+
+
+def _place(url: str) -> tuple[str, int | None]:
+    """The host and the port that a URL leads to."""
+    parts = urlsplit(url)
+    return (parts.hostname or "").lower().rstrip("."), parts.port or _PORTS.get(parts.scheme)
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def resolve(api_key: str | None, base_url: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The key and the URL to use. Explicit arguments win, then the environment's first pair that has a key.
+
+    A key found in the environment is never sent to the other pair's URL. Raises
+    TokenwireError where there is no key.
+    """
+    pairs = [(environ.get(key) or None, environ.get(url) or default) for key, url, default in _PAIRS]
+    if base_url is None:
+        for (key, url), (_, url_name, _) in zip(pairs, _PAIRS, strict=True):
+            if key is not None or (api_key is not None and environ.get(url_name)):
+                return (key or "") if api_key is None else api_key, url
+        if api_key is not None:
+            return api_key, pairs[-1][1]
+        raise TokenwireError("no API key: pass api_key=, or set MUME_API_KEY or OPENAI_API_KEY in the environment")
+    if api_key is not None:
+        return api_key, base_url
+    place = _place(base_url)
+    for chosen, (key, own) in enumerate(pairs):
+        _, other = pairs[1 - chosen]
+        # The other pair's public host is its own on every port.
+        theirs = place == _place(other) or place[0] == _place(_PAIRS[1 - chosen][2])[0]
+        if key is not None and (place == _place(own) or not theirs):
+            return key, base_url
+    raise TokenwireError(f"no API key for {place[0]}: pass api_key=, or set the one that belongs there")
+
+
+class Settings:
+    """A client's settings. Immutable by convention; with_options makes another."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        organization: str | None,
+        project: str | None,
+        timeout: Timeouts | float | NotGiven | None,
+        max_retries: int,
+        default_headers: Mapping[str, str] | None,
+        default_query: Mapping[str, object] | None,
+        limits: Limits | None,
+        uds: str | None,
+        proxy: str | bool | None,
+    ) -> None:
+        if uds is not None and proxy:
+            raise ValueError("uds= and proxy= are two ways to connect: give one of them")
+        self.proxy = proxy
+        self.given_key = api_key  # None: the environment's, which belongs to one place
+        self.api_key, url = resolve(api_key, base_url, os.environ)
+        self.organization = organization if organization is not None else os.environ.get("OPENAI_ORG_ID")
+        self.project = project if project is not None else os.environ.get("OPENAI_PROJECT_ID")
+        self.timeouts = DEFAULT_TIMEOUTS if isinstance(timeout, NotGiven) else Timeouts.of(timeout)
+        self.retry = retries(max_retries)
+        self.headers = dict(default_headers or {})
+        self.query = dict(default_query or {})
+        self.limits = limits or DEFAULT_LIMITS
+        self.set_url(url, uds)
+
+    def set_url(self, url: str, uds: str | None) -> None:
+        """Send to this URL from now on. Raises ValueError."""
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError(f"base_url must be an http or https URL with a host; its scheme is {parts.scheme!r}")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("base_url must not hold a user name or a password")
+        try:
+            host = parts.hostname.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError(f"base_url has no valid host: {parts.hostname!r}") from None
+        port = parts.port or _PORTS[parts.scheme]
+        through = choose(self.proxy, parts.scheme, host, port, os.environ) if uds is None else None
+        self.origin = Origin(parts.scheme, host, port, uds, through)
+        self.path = parts.path.rstrip("/")
+        self.url_query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.host_header = f"[{host}]" if ":" in host else host
+        if parts.port is not None:
+            self.host_header += f":{port}"
+        # Without its query, which may hold a secret.
+        self.base_url = f"{parts.scheme}://{self.host_header}{self.path}"
+
+    def copy(self) -> Settings:
+        """The same, to be changed."""
+        other = object.__new__(Settings)
+        other.__dict__.update(self.__dict__)
+        other.headers, other.query = dict(self.headers), dict(self.query)
+        return other
+
+
+def retries(max_retries: int) -> Retry:
+    """The policy of so many tries after the first. Raises ValueError."""
+    if not isinstance(max_retries, int) or max_retries < 0:
+        raise ValueError(f"max_retries must be an integer of 0 or more, not {max_retries!r}")
+    return Retry(max_retries=max_retries)
