@@ -14,10 +14,12 @@ import trio
 from support.served import CHAT, RESPONSES
 from tokenwire.backends import named
 from tokenwire.errors import LocalProtocolError
-from tokenwire.server import Request, RequestError, ServerLimits
+from tokenwire.server import Request, RequestError
+from tokenwire.server.channel import ClientGone
+from tokenwire.server.endpoint import Endpoint
 from tokenwire.server.limits import DEFAULT_SERVER_LIMITS
-from tokenwire.server.pump import ClientGone, _noticing
-from tokenwire.server.serve import _Endpoint, _url
+from tokenwire.server.pump import _noticing
+from tokenwire.server.serve import _url, converse
 
 # -- Noticing a wait -----------------------------------------------------------
 
@@ -180,7 +182,7 @@ def live_asyncio(life: Any, script: list[bytes], at: int, **options: Any) -> tup
 
         transport = Scripted(script, step, leaves=options.get("leaves", False))
         transport.forever = lambda: asyncio.get_running_loop().create_future()  # type: ignore[assignment,method-assign,return-value]
-        task = asyncio.ensure_future(endpoint("asyncio", life).handle(transport))
+        task = asyncio.ensure_future(served("asyncio", life, transport))
         await asyncio.wait([task])
         cancelled = task.cancelled()
         if not cancelled:
@@ -206,7 +208,7 @@ def live_trio(life: Any, script: list[bytes], at: int, **options: Any) -> tuple[
 
             transport = Scripted(script, step, leaves=options.get("leaves", False))
             transport.forever = trio.sleep_forever  # type: ignore[method-assign]
-            await endpoint("trio", life).handle(transport)
+            await served("trio", life, transport)
         return transport, scope.cancelled_caught
 
     return (*trio.run(main), steps)
@@ -215,9 +217,10 @@ def live_trio(life: Any, script: list[bytes], at: int, **options: Any) -> tuple[
 LIVES = pytest.mark.parametrize("live", [live_asyncio, live_trio])
 
 
-def endpoint(backend: str, life: Any, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> _Endpoint:
+async def served(backend: str, life: Any, transport: Any) -> None:
     handler = life.handler if isinstance(life, Life) else life
-    return _Endpoint(named(backend), handler, limits, None, [], 1)
+    endpoint = Endpoint(handler, model=None, models=None, max_choices=1, limits=DEFAULT_SERVER_LIMITS)
+    await converse(endpoint, named(backend), transport)
 
 
 @LIVES

@@ -1,11 +1,10 @@
-"""Pump: from a handler's tokens to the client's socket, in as few sends as promptness allows.
+"""Pump: from a handler's tokens to the client, in as few sends as promptness allows.
 
 Theory of operation. Three functions run together until one returns:
 
 * produce: steps the handler, has the session turn its tokens into frames, and sends.
-* write: sends what produce left behind.
-* watch: reads, to learn that the client has gone. That ends the other two, and so
-  cancels the handler. It also sees to the keep-alive comments.
+* write: sends what produce left behind. It also sees to the keep-alive comments.
+* watch: waits for the client to go. That ends the other two, and so cancels the handler.
 
 A token that came after a wait, the first one too, is sent at once, by produce
 itself: nothing is gained by holding it, and waking another task for it would
@@ -31,27 +30,21 @@ import types
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
-from tokenwire.backends.base import Backend, Event, Transport
+from tokenwire.backends.base import Backend, Event
+from tokenwire.server.channel import Channel, ClientGone, RawHeaders
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError, as_request_error
 from tokenwire.server.request import Request
 from tokenwire.server.session import KEEP_ALIVE, Session
-from tokenwire.wire.http1 import ServerConnection
 
-__all__ = ["ClientGone", "Handler", "Pump", "log"]
+__all__ = ["Handler", "Pump", "log"]
 
 T = TypeVar("T")
 
 #: Called with a Request; returns an async iterable of tokens. An async generator function is one.
 Handler = Callable[[Request], Any]
 
-RawHeaders = list[tuple[bytes, bytes]]
-
 log = logging.getLogger("tokenwire.server")
-
-
-class ClientGone(Exception):
-    """The client left, or did not read in time. Nothing can be said to it any more."""
 
 
 @types.coroutine
@@ -87,20 +80,19 @@ class Pump:
     def __init__(
         self,
         backend: Backend,
-        transport: Transport,
-        connection: ServerConnection,
+        channel: Channel,
         limits: ServerLimits,
         session: Session,
         request: Request,
         head: RawHeaders,
     ) -> None:
         self._backend = backend
-        self._transport = transport
-        self._connection = connection
+        self._channel = channel
         self._limits = limits
         self._session = session
         self._request = request
-        self._head = head
+        self._fields = head
+        self._head: RawHeaders | None = head  # until it is sent
         self._first = session.start()
         self._opened = False  # whether that, and the head, are sent or pending
         self._pending: list[bytes] = []
@@ -193,7 +185,7 @@ class Pump:
 
     async def _finish(self, last: bytes) -> None:
         if not self._request.stream:
-            await self._transmit(self._connection.send_response(200, self._head, last))
+            await self._channel.answer(200, self._fields, last)
             return
         if not self._opened:
             self._open()
@@ -201,9 +193,8 @@ class Pump:
             await self._wait_for_room()
         self._sending = True  # for good: no comment may follow the end
         self._pending.append(last)
-        data = self._take()
         # A relay that sees the last event sees the end of the body with it.
-        await self._transmit(data + self._connection.send_end())
+        await self._transmit(last=True)
 
     async def _fail(self, error: Exception) -> None:
         if not isinstance(error, RequestError):
@@ -213,44 +204,34 @@ class Pump:
             return
         told = as_request_error(error)
         fields = [
-            *((name, value) for name, value in self._head if name not in (b"content-type", b"cache-control")),
+            *((name, value) for name, value in self._fields if name not in (b"content-type", b"cache-control")),
             (b"content-type", b"application/json"),
             *((name.encode(), value.encode()) for name, value in told.headers.items()),
         ]
         self._sending = True  # and so no comment comes between
-        await self._transmit(self._connection.send_response(told.status, fields, told.body()))
+        await self._channel.answer(told.status, fields, told.body())
 
     # -- sending ---------------------------------------------------------------
-
-    def _take(self) -> bytes:
-        """What is pending, as bytes for the wire; with the head, the first time."""
-        frames = b"".join(self._pending)
-        self._pending.clear()
-        self._size = 0
-        if self._head:
-            head = self._connection.send_response(200, self._head)
-            self._head = []
-            return head + self._connection.send_data(frames)
-        return self._connection.send_data(frames)
 
     async def _send_pending(self) -> None:
         """Send, until nothing is pending. By one task at a time."""
         self._sending = True
         try:
             while self._pending:
-                data = self._take()
-                self._make_room()
-                await self._transmit(data)
+                await self._transmit()
         finally:
             self._sending = False
             self._make_room()
 
-    async def _transmit(self, data: bytes) -> None:
-        self._sent_at = now = self._backend.now()
-        try:
-            await self._transport.send(data, now + self._limits.write)
-        except (OSError, TimeoutError):
-            raise ClientGone from None
+    async def _transmit(self, *, last: bool = False) -> None:
+        """Send what is pending; with the head, the first time."""
+        frames = b"".join(self._pending)
+        self._pending.clear()
+        self._size = 0
+        self._make_room()
+        head, self._head = self._head, None
+        self._sent_at = self._backend.now()
+        await self._channel.send(frames, head, last=last)
 
     def _make_room(self) -> None:
         if self._room is not None:
@@ -262,34 +243,17 @@ class Pump:
         await room.wait(None)
 
     async def _write(self) -> None:
+        period = self._limits.keep_alive
         try:
             while True:
                 if self._pending and not self._sending:
                     await self._send_pending()
                 self._wake = wake = self._backend.event()
-                await wake.wait(None)
+                due = None if period is None else max(self._sent_at, self._backend.now() - period) + period
+                if not await wake.wait(due) and period is not None and self._backend.now() - self._sent_at >= period:
+                    self._keep_alive()
         except ClientGone:
             self._gone = True
-
-    # -- watch -----------------------------------------------------------------
-
-    async def _watch(self) -> None:
-        buffer = self._connection.buffer
-        period = self._limits.keep_alive if self._request.stream else None
-        while not buffer.full:
-            try:
-                due = None if period is None else max(self._sent_at, self._backend.now() - period) + period
-                if not await self._transport.receive_into(buffer, due):
-                    break
-            except TimeoutError:
-                if period is not None and self._backend.now() - self._sent_at >= period:
-                    self._keep_alive()
-            except OSError:
-                break
-        else:
-            # The next requests are here already, more than may wait; a failing send will tell.
-            await self._backend.event().wait(None)
-        self._gone = True
 
     def _keep_alive(self) -> None:
         self._sent_at = self._backend.now()
@@ -298,7 +262,10 @@ class Pump:
         if not self._opened:
             self._open()
         self._pending.append(KEEP_ALIVE)
-        self._wake.set()
+
+    async def _watch(self) -> None:
+        await self._channel.watch()
+        self._gone = True
 
 
 async def _close(iterator: Any) -> None:
