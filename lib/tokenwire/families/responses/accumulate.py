@@ -32,12 +32,12 @@ from typing import Any, TypeGuard
 import msgspec
 
 from ..parsing import GrowingText
-from . import events as ev
-from .events import ResponseTextDeltaEvent
+from . import events, text_events, tool_events
 from .items import ResponseOutputItem
 from .notes import Item, Part, build, complete, json_at
 from .reading import read_response
 from .response import Response
+from .text_events import ResponseTextDeltaEvent
 
 __all__ = ["Accumulator"]
 
@@ -91,7 +91,7 @@ class Accumulator:
     @property
     def completed(self) -> bool:
         """The stream ended with response.completed."""
-        return self.terminal and isinstance(self._lifecycle, ev.ResponseCompletedEvent)
+        return self.terminal and isinstance(self._lifecycle, events.ResponseCompletedEvent)
 
     def grown_by(self, event: Any) -> GrowingText:
         """The text that the latest delta added to; event: that delta, not one of text."""
@@ -164,7 +164,7 @@ class Accumulator:
 
     # -- Notes about items ------------------------------------------------------------
 
-    def _item_added(self, event: ev.ResponseOutputItemAddedEvent) -> None:
+    def _item_added(self, event: events.ResponseOutputItemAddedEvent) -> None:
         self._announce(event.item, event.output_index, (event, "item"))
 
     def _announce(self, item: Any, index: Any, where: tuple[Any, ...]) -> None:
@@ -182,7 +182,7 @@ class Accumulator:
         self._name(known, item_id, index)
         self._forget()
 
-    def _item_done(self, event: ev.ResponseOutputItemDoneEvent) -> None:
+    def _item_done(self, event: events.ResponseOutputItemDoneEvent) -> None:
         kind, item_id = getattr(event.item, "type", None), getattr(event.item, "id", None)
         if _usable(kind):
             item = self._known(item_id, event.output_index, kind) or self._new(kind)
@@ -207,7 +207,7 @@ class Accumulator:
 
     # -- Notes about parts ------------------------------------------------------------
 
-    def _text_delta(self, event: ev.ResponseTextDeltaEvent) -> None:
+    def _text_delta(self, event: text_events.ResponseTextDeltaEvent) -> None:
         part = self._find(event, "message").part("content", event.content_index, "output_text")
         if isinstance(event.delta, str):
             part.grown.write(event.delta)
@@ -263,35 +263,35 @@ class Accumulator:
             kind = "reasoning"
         return self._find(event, kind)
 
-    def _summary_added(self, event: ev.ResponseReasoningSummaryPartAddedEvent) -> None:
+    def _summary_added(self, event: text_events.ResponseReasoningSummaryPartAddedEvent) -> None:
         item = self._find(event, "reasoning")
         part = item.part("summary", event.summary_index, "summary_text", new=True)
         part.first = event
         part.begin(getattr(event.part, "text", None))
         self._forget()
 
-    def _summary_done(self, event: ev.ResponseReasoningSummaryPartDoneEvent) -> None:
+    def _summary_done(self, event: text_events.ResponseReasoningSummaryPartDoneEvent) -> None:
         part = self._find(event, "reasoning").part("summary", event.summary_index, "summary_text")
         part.last = event
         part.tell(getattr(event.part, "text", None))
 
-    def _annotation(self, event: ev.ResponseOutputTextAnnotationAddedEvent) -> None:
+    def _annotation(self, event: text_events.ResponseOutputTextAnnotationAddedEvent) -> None:
         part = self._find(event, "message").part("content", event.content_index, "output_text")
         part.annotations.append(event)
 
-    def _command_added(self, event: ev.ResponseShellCallCommandAddedEvent) -> None:
+    def _command_added(self, event: tool_events.ResponseShellCallCommandAddedEvent) -> None:
         part = self._find(event, "shell_call").part("commands", event.command_index, "", new=True)
         part.begin(event.command)
         self._forget()
 
-    def _shell_output(self, event: ev.ResponseShellCallOutputContentDeltaEvent) -> None:
+    def _shell_output(self, event: tool_events.ResponseShellCallOutputContentDeltaEvent) -> None:
         item = self._find(event, "shell_call_output")
         for stream in ("stdout", "stderr"):
             written = getattr(event.delta, stream, None)
             if isinstance(written, str):
                 item.part("output", event.command_index, stream).grown.write(written)
 
-    def _shell_output_done(self, event: ev.ResponseShellCallOutputContentDoneEvent) -> None:
+    def _shell_output_done(self, event: tool_events.ResponseShellCallOutputContentDoneEvent) -> None:
         self._find(event, "shell_call_output").part("output", event.command_index, "whole").last = event
 
 
@@ -301,73 +301,73 @@ def _usable(name: Any) -> TypeGuard[str]:
 
 # Event: the item's type, the field, the type of the part, the attribute that has its index.
 _DELTAS: dict[type, tuple[str, str, str, str]] = {
-    ev.ResponseRefusalDeltaEvent: ("message", "content", "refusal", "content_index"),
-    ev.ResponseReasoningTextDeltaEvent: ("reasoning", "content", "reasoning_text", "content_index"),
-    ev.ResponseReasoningSummaryTextDeltaEvent: ("reasoning", "summary", "summary_text", "summary_index"),
-    ev.ResponseFunctionCallArgumentsDeltaEvent: ("function_call", "arguments", "", ""),
-    ev.ResponseMcpCallArgumentsDeltaEvent: ("mcp_call", "arguments", "", ""),
-    ev.ResponseCustomToolCallInputDeltaEvent: ("custom_tool_call", "input", "", ""),
-    ev.ResponseCodeInterpreterCallCodeDeltaEvent: ("code_interpreter_call", "code", "", ""),
-    ev.ResponseShellCallCommandDeltaEvent: ("shell_call", "commands", "", "command_index"),
+    text_events.ResponseRefusalDeltaEvent: ("message", "content", "refusal", "content_index"),
+    text_events.ResponseReasoningTextDeltaEvent: ("reasoning", "content", "reasoning_text", "content_index"),
+    text_events.ResponseReasoningSummaryTextDeltaEvent: ("reasoning", "summary", "summary_text", "summary_index"),
+    tool_events.ResponseFunctionCallArgumentsDeltaEvent: ("function_call", "arguments", "", ""),
+    tool_events.ResponseMcpCallArgumentsDeltaEvent: ("mcp_call", "arguments", "", ""),
+    tool_events.ResponseCustomToolCallInputDeltaEvent: ("custom_tool_call", "input", "", ""),
+    tool_events.ResponseCodeInterpreterCallCodeDeltaEvent: ("code_interpreter_call", "code", "", ""),
+    tool_events.ResponseShellCallCommandDeltaEvent: ("shell_call", "commands", "", "command_index"),
 }
 
 # The same, and the attribute that has the whole text.
 _WHOLES: dict[type, tuple[str, str, str, str, str]] = {
-    ev.ResponseTextDoneEvent: ("message", "content", "output_text", "content_index", "text"),
-    ev.ResponseRefusalDoneEvent: ("message", "content", "refusal", "content_index", "refusal"),
-    ev.ResponseReasoningTextDoneEvent: ("reasoning", "content", "reasoning_text", "content_index", "text"),
-    ev.ResponseReasoningSummaryTextDoneEvent: (
+    text_events.ResponseTextDoneEvent: ("message", "content", "output_text", "content_index", "text"),
+    text_events.ResponseRefusalDoneEvent: ("message", "content", "refusal", "content_index", "refusal"),
+    text_events.ResponseReasoningTextDoneEvent: ("reasoning", "content", "reasoning_text", "content_index", "text"),
+    text_events.ResponseReasoningSummaryTextDoneEvent: (
         "reasoning",
         "summary",
         "summary_text",
         "summary_index",
         "text",
     ),
-    ev.ResponseFunctionCallArgumentsDoneEvent: ("function_call", "arguments", "", "", "arguments"),
-    ev.ResponseMcpCallArgumentsDoneEvent: ("mcp_call", "arguments", "", "", "arguments"),
-    ev.ResponseCustomToolCallInputDoneEvent: ("custom_tool_call", "input", "", "", "input"),
-    ev.ResponseCodeInterpreterCallCodeDoneEvent: ("code_interpreter_call", "code", "", "", "code"),
-    ev.ResponseShellCallCommandDoneEvent: ("shell_call", "commands", "", "command_index", "command"),
+    tool_events.ResponseFunctionCallArgumentsDoneEvent: ("function_call", "arguments", "", "", "arguments"),
+    tool_events.ResponseMcpCallArgumentsDoneEvent: ("mcp_call", "arguments", "", "", "arguments"),
+    tool_events.ResponseCustomToolCallInputDoneEvent: ("custom_tool_call", "input", "", "", "input"),
+    tool_events.ResponseCodeInterpreterCallCodeDoneEvent: ("code_interpreter_call", "code", "", "", "code"),
+    tool_events.ResponseShellCallCommandDoneEvent: ("shell_call", "commands", "", "command_index", "command"),
 }
 
 # Event: the item's type, and the status that the event tells.
 _STATUSES: dict[type, tuple[str, str]] = {
-    ev.ResponseWebSearchCallInProgressEvent: ("web_search_call", "in_progress"),
-    ev.ResponseWebSearchCallSearchingEvent: ("web_search_call", "searching"),
-    ev.ResponseWebSearchCallCompletedEvent: ("web_search_call", "completed"),
-    ev.ResponseFileSearchCallInProgressEvent: ("file_search_call", "in_progress"),
-    ev.ResponseFileSearchCallSearchingEvent: ("file_search_call", "searching"),
-    ev.ResponseFileSearchCallCompletedEvent: ("file_search_call", "completed"),
-    ev.ResponseCodeInterpreterCallInProgressEvent: ("code_interpreter_call", "in_progress"),
-    ev.ResponseCodeInterpreterCallInterpretingEvent: ("code_interpreter_call", "interpreting"),
-    ev.ResponseCodeInterpreterCallCompletedEvent: ("code_interpreter_call", "completed"),
-    ev.ResponseImageGenCallInProgressEvent: ("image_generation_call", "in_progress"),
-    ev.ResponseImageGenCallGeneratingEvent: ("image_generation_call", "generating"),
-    ev.ResponseImageGenCallCompletedEvent: ("image_generation_call", "completed"),
-    ev.ResponseMcpCallInProgressEvent: ("mcp_call", "in_progress"),
-    ev.ResponseMcpCallCompletedEvent: ("mcp_call", "completed"),
-    ev.ResponseMcpCallFailedEvent: ("mcp_call", "failed"),
+    tool_events.ResponseWebSearchCallInProgressEvent: ("web_search_call", "in_progress"),
+    tool_events.ResponseWebSearchCallSearchingEvent: ("web_search_call", "searching"),
+    tool_events.ResponseWebSearchCallCompletedEvent: ("web_search_call", "completed"),
+    tool_events.ResponseFileSearchCallInProgressEvent: ("file_search_call", "in_progress"),
+    tool_events.ResponseFileSearchCallSearchingEvent: ("file_search_call", "searching"),
+    tool_events.ResponseFileSearchCallCompletedEvent: ("file_search_call", "completed"),
+    tool_events.ResponseCodeInterpreterCallInProgressEvent: ("code_interpreter_call", "in_progress"),
+    tool_events.ResponseCodeInterpreterCallInterpretingEvent: ("code_interpreter_call", "interpreting"),
+    tool_events.ResponseCodeInterpreterCallCompletedEvent: ("code_interpreter_call", "completed"),
+    tool_events.ResponseImageGenCallInProgressEvent: ("image_generation_call", "in_progress"),
+    tool_events.ResponseImageGenCallGeneratingEvent: ("image_generation_call", "generating"),
+    tool_events.ResponseImageGenCallCompletedEvent: ("image_generation_call", "completed"),
+    tool_events.ResponseMcpCallInProgressEvent: ("mcp_call", "in_progress"),
+    tool_events.ResponseMcpCallCompletedEvent: ("mcp_call", "completed"),
+    tool_events.ResponseMcpCallFailedEvent: ("mcp_call", "failed"),
 }
 
 _NOTES: dict[type, Callable[[Accumulator, Any], None]] = {
     **dict.fromkeys(_DELTAS, Accumulator._delta),
     **dict.fromkeys(_WHOLES, Accumulator._whole),
     **dict.fromkeys(_STATUSES, Accumulator._status),
-    ev.ResponseCreatedEvent: Accumulator._begun,
-    ev.ResponseQueuedEvent: Accumulator._begun,
-    ev.ResponseInProgressEvent: Accumulator._begun,
-    ev.ResponseCompletedEvent: Accumulator._ended,
-    ev.ResponseIncompleteEvent: Accumulator._ended,
-    ev.ResponseFailedEvent: Accumulator._ended,
-    ev.ResponseCancelledEvent: Accumulator._ended,
-    ev.ResponseOutputItemAddedEvent: Accumulator._item_added,
-    ev.ResponseOutputItemDoneEvent: Accumulator._item_done,
-    ev.ResponseContentPartAddedEvent: Accumulator._part_added,
-    ev.ResponseContentPartDoneEvent: Accumulator._part_done,
-    ev.ResponseReasoningSummaryPartAddedEvent: Accumulator._summary_added,
-    ev.ResponseReasoningSummaryPartDoneEvent: Accumulator._summary_done,
-    ev.ResponseOutputTextAnnotationAddedEvent: Accumulator._annotation,
-    ev.ResponseShellCallCommandAddedEvent: Accumulator._command_added,
-    ev.ResponseShellCallOutputContentDeltaEvent: Accumulator._shell_output,
-    ev.ResponseShellCallOutputContentDoneEvent: Accumulator._shell_output_done,
+    events.ResponseCreatedEvent: Accumulator._begun,
+    events.ResponseQueuedEvent: Accumulator._begun,
+    events.ResponseInProgressEvent: Accumulator._begun,
+    events.ResponseCompletedEvent: Accumulator._ended,
+    events.ResponseIncompleteEvent: Accumulator._ended,
+    events.ResponseFailedEvent: Accumulator._ended,
+    events.ResponseCancelledEvent: Accumulator._ended,
+    events.ResponseOutputItemAddedEvent: Accumulator._item_added,
+    events.ResponseOutputItemDoneEvent: Accumulator._item_done,
+    text_events.ResponseContentPartAddedEvent: Accumulator._part_added,
+    text_events.ResponseContentPartDoneEvent: Accumulator._part_done,
+    text_events.ResponseReasoningSummaryPartAddedEvent: Accumulator._summary_added,
+    text_events.ResponseReasoningSummaryPartDoneEvent: Accumulator._summary_done,
+    text_events.ResponseOutputTextAnnotationAddedEvent: Accumulator._annotation,
+    tool_events.ResponseShellCallCommandAddedEvent: Accumulator._command_added,
+    tool_events.ResponseShellCallOutputContentDeltaEvent: Accumulator._shell_output,
+    tool_events.ResponseShellCallOutputContentDoneEvent: Accumulator._shell_output_done,
 }

@@ -19,14 +19,13 @@ from .events import (
     ResponseCancelledEvent,
     ResponseCompletedEvent,
     ResponseFailedEvent,
-    ResponseFunctionCallArgumentsDeltaEvent,
     ResponseIncompleteEvent,
     ResponseStreamEvent,
-    ResponseTextDeltaEvent,
-    ResponseTextDoneEvent,
 )
 from .parsed import Lazy, ParsedResponse, final_answer, parse_response
 from .response import Response
+from .text_events import ResponseTextDeltaEvent, ResponseTextDoneEvent
+from .tool_events import ResponseFunctionCallArgumentsDeltaEvent
 
 __all__ = ["Helper", "prepare"]
 

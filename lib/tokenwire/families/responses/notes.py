@@ -11,7 +11,7 @@ from typing import Any
 
 from ..parsing import GrowingText
 from ..record import Record
-from .items import ResponseOutputRefusal as _Refusal
+from .parts import ResponseOutputRefusal as _Refusal
 
 __all__ = ["Item", "Part", "build", "complete", "json_at"]
 

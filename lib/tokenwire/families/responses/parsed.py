@@ -14,8 +14,10 @@ from typing import Any, Generic, TypeVar
 
 from ..parsing import parse
 from ..record import Event, Private, Record
-from .items import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
+from .items import ResponseOutputMessage
+from .parts import ResponseOutputText
 from .response import Response
+from .tool_items import ResponseFunctionToolCall
 
 __all__ = [
     "Lazy",

@@ -19,8 +19,10 @@ import msgspec
 from ...errors import StreamDecodeError
 from ..faults import error_in
 from ..record import Event, open_reading
-from .events import ResponseErrorEvent, ResponseStreamEvent, ResponseTextDeltaEvent, UnknownEvent
+from .event_bases import UnknownEvent
+from .events import ResponseErrorEvent, ResponseStreamEvent
 from .response import Response
+from .text_events import ResponseTextDeltaEvent
 
 __all__ = ["decode", "decode_whole", "encode", "read_response", "text"]
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..record import Event, Private, Record
-from .items import ResponseOutputItem, ResponseOutputMessage, ResponseOutputText
+from .items import ResponseOutputItem, ResponseOutputMessage
+from .parts import ResponseOutputText
 
 __all__ = [
     "Conversation",
