@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import functools
 import json
+import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 import typing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -23,6 +27,7 @@ from openai.lib._pydantic import to_strict_json_schema
 
 from tokenwire.families import parsing
 from tokenwire.families.partial import GrowingJSON, GrowingText, PartialParser
+from tokenwire.families.views import PartialDict, PartialList, plain
 
 T = TypeVar("T")
 
@@ -462,10 +467,24 @@ def test_each_prefix_says_what_the_official_one_says(value: Any, escaped: bool, 
     for end, char in enumerate(text, 1):
         parser.feed(char)
         assert parser.value == jiter.from_json(text[:end].encode(), partial_mode=True)
-        shown.append((parser.value, json.dumps(parser.value)))
+        shown.append((parser.value, json.dumps(plain(parser.value))))
     assert parser.value == value
+    assert type(parser.value) is type(value)
     for earlier, as_text in shown:  # values: none has changed since
-        assert json.dumps(earlier) == as_text
+        assert json.dumps(plain(earlier)) == as_text
+    for earlier, as_text in shown[::5]:
+        assert json.dumps(read_through(earlier)) == as_text
+
+
+def read_through(value: Any) -> Any:
+    """A copy by way of what lists and dicts have in common with the views."""
+    if isinstance(value, (list, PartialList)):
+        assert [value[place] for place in range(len(value))] == list(value) == list(reversed(list(reversed(value))))
+        return [read_through(one) for one in value]
+    if isinstance(value, (dict, PartialDict)):
+        assert len(value) == len(list(value)) == len(value.items())
+        return {name: read_through(value[name]) for name in value}
+    return value
 
 
 @given(containers, st.data())
@@ -530,4 +549,128 @@ def test_an_escape_may_be_cut_anywhere() -> None:
 
 
 def test_one_name_twice() -> None:
-    assert fed('{"a": [1, 2], "a": {"b": ').value == {"a": {}}
+    """The last one counts, at each moment, in the place of the first."""
+    parser = PartialParser()
+    shown = []
+    for piece in ('{"a": [1, 2', '], "b": 5, "a"', ': {"b": ', '7, "b": 8', '}, "c": 1, "a": 3', ', "a": 4}'):
+        parser.feed(piece)
+        shown.append(parser.value)
+    expected = [
+        {"a": [1, 2]},
+        {"a": [1, 2], "b": 5},
+        {"a": {}, "b": 5},
+        {"a": {"b": 8}, "b": 5},
+        {"a": 3, "b": 5, "c": 1},
+        {"a": 4, "b": 5, "c": 1},
+    ]
+    assert shown == expected
+    assert [list(value) for value in shown] == [list(value) for value in expected]
+    assert [repr(value) for value in shown] == [repr(value) for value in expected]
+    assert [list(value.items()) for value in shown] == [list(value.items()) for value in expected]
+
+
+def test_what_is_open_is_like_what_it_stands_for() -> None:
+    value = fed('{"rows": [{"a": 1}, [2, 3], "moon", 4').value
+    assert isinstance(value, Mapping)
+    rows = value["rows"]
+    assert isinstance(rows, Sequence)
+    assert type(rows[0]) is dict
+    assert type(rows[1]) is list
+    shown = [{"a": 1}, [2, 3], "moon", 4]
+    assert rows == shown == rows
+    assert shown != rows[:3] == shown[:3]
+    assert (rows[1:], rows[::-1], rows[-1], rows[-4]) == (shown[1:], shown[::-1], 4, {"a": 1})
+    assert (rows != shown, rows != shown[:3], rows == tuple(shown)) == (False, True, False)
+    for outside in (4, -5):
+        with pytest.raises(IndexError):
+            rows[outside]
+    assert repr(value) == repr({"rows": shown})
+    assert value == {"rows": shown}
+    assert {"rows": shown} == value
+    assert value.get("moon") is None
+    with pytest.raises(KeyError, match="moon"):
+        value["moon"]
+    match value:
+        case {"rows": [{"a": 1}, *others]}:
+            assert others == shown[1:]
+        case _:
+            pytest.fail("no pattern fits")
+    for copied in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value)), value.plain()):
+        assert type(copied) is dict
+        assert type(copied["rows"]) is list
+        assert copied == value
+    assert type(copy.copy(rows)) is list
+    for unhashable in (value, rows):
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(unhashable)
+
+
+def test_types_read_what_is_open() -> None:
+    value = fed('{"lines": ["the moon", "is up"], "year": 1850').value
+    assert msgspec.convert(value, VerseData) == VerseData(["the moon", "is up"], 1850)
+
+    class Lines(pydantic.BaseModel):
+        lines: list[str]
+
+    assert Lines.model_validate(fed('{"lines": ["the moon"').value) == Lines(lines=["the moon"])
+    assert msgspec.convert(fed('{"lines": ["the moon"').value.plain(), VerseData) == VerseData(["the moon"])
+    for encode in (json.dumps, msgspec.json.encode):  # refused, not found empty
+        with pytest.raises(TypeError):
+            encode(value)
+    assert json.loads(json.dumps(value, default=plain)) == value
+
+
+def test_the_depth_is_bounded() -> None:
+    """As the official SDK's is; there it raises."""
+    deep = fed("[" * 300, "1").value
+    depth = 0
+    while deep:
+        (deep,) = deep
+        depth += 1
+    jiter.from_json(b"[" * (depth + 1), partial_mode=True)
+    with pytest.raises(ValueError, match="recursion limit"):
+        jiter.from_json(b"[" * (depth + 2), partial_mode=True)
+
+
+#: JSON texts of any length, in pieces of which each brings something to look at.
+GROWING: dict[str, Callable[[int], list[str]]] = {
+    "numbers": lambda count: ['{"a": [', *(f"{n}," for n in range(count))],
+    "digits": lambda count: ["["] + [str(n % 10) if n % 5 else "," for n in range(1, count)],
+    "objects": lambda count: ['{"a": [', *['{"b": 1', ', "c": [2', "]}, "] * (count // 3)],
+    "names": lambda count: ["{", *(f'"{n}": {n}, ' for n in range(count))],
+    "one name": lambda count: ["{", *(f'"a": {n}, "b": {n}, ' for n in range(count))],
+    "depth": lambda count: ['{"a": '] * count,
+    "text": lambda count: ['{"a": 1, "b": "', *["the moon "] * count],
+}
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_all_looks_together_cost_what_the_text_is_long(kind: str) -> None:
+    """Calls, and the memory of all the values, which are kept: copies would show there."""
+
+    def cost(count: int) -> tuple[int, int]:
+        calls = 0
+
+        def profile(frame: Any, event: str, argument: Any) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        log, kept = GrowingJSON(), []
+        tracemalloc.start()
+        sys.setprofile(profile)
+        try:
+            for piece in GROWING[kind](count):
+                log.write(piece)
+                kept.append(log.partial(log.tell()))
+            moments = range(1, log.tell() + 1)
+            again = [log.partial(end) for end in moments]  # not to be read anew for each
+        finally:
+            sys.setprofile(None)
+            memory = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+        assert again[::251] == kept[::251]
+        return calls, memory
+
+    small, large = cost(300), cost(600)
+    assert large[0] <= 2.2 * small[0]
+    assert large[1] <= 2.2 * small[1]

@@ -20,6 +20,7 @@ import msgspec
 from .chat_calls import Log
 from .chat_types import ChatCompletionChunk, ChatCompletionTokenLogprob, ChunkChoice, ParsedChatCompletion
 from .record import Record
+from .views import plain
 
 __all__ = [
     "ChatCompletionStreamEvent",
@@ -82,6 +83,7 @@ class HelperEvent(msgspec.Struct):
 def _plain(value: Any) -> Any:
     if isinstance(value, Record):
         return value.to_dict()
+    value = plain(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     dump = getattr(value, "model_dump", None)
@@ -117,7 +119,8 @@ class ChunkEvent(HelperEvent):
 class ContentDeltaEvent(HelperEvent):
     """Text arrived.
 
-    snapshot: the choice's text so far. parsed: where a type was asked for, the JSON in it so far.
+    snapshot: the choice's text so far. parsed: where a type was asked for, the JSON in it so far; what is not
+    closed yet is a read-only PartialDict or PartialList, which stands for a dict or a list (`plain()` gives one).
     """
 
     names = ("type", "delta", "snapshot", "parsed", "choice_index")
@@ -220,7 +223,7 @@ class FunctionToolCallArgumentsDeltaEvent(HelperEvent):
     """A piece of a function call arrived.
 
     index: the call's place. arguments: their JSON text so far. parsed_arguments: what it holds so far, where
-    the tool has a strict schema. arguments_delta: the piece.
+    the tool has a strict schema, as in ContentDeltaEvent.parsed. arguments_delta: the piece.
     """
 
     names = ("type", "name", "index", "arguments", "parsed_arguments", "arguments_delta", "choice_index")

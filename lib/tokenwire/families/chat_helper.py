@@ -54,6 +54,7 @@ from .chat_types import (
 from .parsing import is_type, parse, tool_parsers
 from .partial import GrowingJSON, GrowingText
 from .record import Record
+from .views import plain
 
 __all__ = ["Helper"]
 
@@ -355,7 +356,7 @@ def _read(
             return parser(text)
         except (ValueError, msgspec.MsgspecError):
             pass  # final() tells; a snapshot shows what there is
-    return log.partial(log.tell())
+    return plain(log.partial(log.tell()))
 
 
 def _as(cls: type[R], record: Record, **changed: Any) -> R:

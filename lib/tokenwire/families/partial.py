@@ -8,11 +8,14 @@ reads that much of it. `GrowingText` keeps one flat buffer, the cheapest;
 to a parser which scans each character once.
 
 `PartialParser` holds the containers that are still open. A value that is whole is
-never touched again, so snapshots share it; only the open containers are copied.
+never touched again, so snapshots share it: copy it before you change it. Of the open
+containers they hold views (see views.py), so that a snapshot's cost is the depth of
+the JSON, however long it is.
 
 What a partial value holds is what the official SDK's holds (jiter's partial
 mode): a string, name or literal that is not closed is left out, a number that
-could end here is in.
+could end here is in. A long string that is arriving is thus no part of it, and is
+put together once.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
+from .views import NOTHING, OpenDict, OpenList
 
 __all__ = ["GrowingJSON", "GrowingText", "PartialParser"]
 
@@ -57,13 +62,15 @@ class GrowingJSON:
     Its readers may be in other threads than its writer.
     """
 
-    __slots__ = ("_fed", "_flat", "_lock", "_parser", "_pieces", "tell", "write")
+    __slots__ = ("_again", "_flat", "_lock", "_newest", "_pieces", "tell", "write")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._flat = (0, "")
-        self._fed = 0
-        self._parser = PartialParser()
+        # How many pieces a parser has read, and the parser: the furthest, and one that goes again, from moment
+        # to moment, through what was passed.
+        self._newest = 0, PartialParser()
+        self._again = 0, PartialParser()
         self._lock = threading.Lock()
         self.write: Callable[[str], object] = self._pieces.append
         self.tell: Callable[[], int] = self._pieces.__len__
@@ -84,15 +91,16 @@ class GrowingJSON:
     def partial(self, end: int) -> Any:
         """The JSON value as far as it had come when `tell()` said `end`; None where there was none yet."""
         with self._lock:
-            if end < self._fed:  # an earlier moment than the last look: read again, up to there
-                parser = PartialParser()
-                pieces = self._pieces[:end]
-            else:
-                parser = self._parser
-                pieces = self._pieces[self._fed : end]
-                self._fed = end
-            for piece in pieces:
+            newest = end >= self._newest[0]
+            fed, parser = self._newest if newest else self._again
+            if end < fed:
+                fed, parser = 0, PartialParser()
+            for piece in self._pieces[fed:end]:
                 parser.feed(piece)
+            if newest:
+                self._newest = end, parser
+            else:
+                self._again = end, parser
             return parser.value
 
 
@@ -103,29 +111,29 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _LITERALS = {"true": True, "false": False, "null": None}
 # No JSON number of use is longer, and int() refuses at 4,300 digits.
 _LONGEST_ATOM = 400
+# As deep as the official SDK's reads; and a view of it, depth by depth, stays cheap.
+_DEEPEST = 201
 
 # What may come next. In _STRING and _ATOM_BEGUN, the token is not finished.
 _VALUE, _VALUE_OR_END, _NAME, _NAME_OR_END, _COLON, _COMMA_OR_END, _STRING, _ATOM_BEGUN, _END = range(9)
-_NOTHING: Any = object()
 
 
 class PartialParser:
     """Reads one JSON text piece by piece; `value` is what has come of it so far.
 
-    Text that is not JSON ends the reading: the value stays what it was. Whether
-    the whole text is right is judged by `parse`, when it is whole.
+    Text that is not JSON, or nests too deep, ends the reading: the value stays what it was.
+    Whether the whole text is right is judged by `parse`, when it is whole.
     """
 
-    __slots__ = ("_escaped", "_fresh", "_is_name", "_names", "_root", "_shown", "_stack", "_state", "_token")
+    __slots__ = ("_escaped", "_fresh", "_is_name", "_root", "_shown", "_stack", "_state", "_token")
 
     def __init__(self) -> None:
         self._state = _VALUE
-        self._stack: list[Any] = []  # the open containers, outermost first
-        self._names: list[Any] = []  # for each of them, the name whose value comes next (objects)
+        self._stack: list[OpenList | OpenDict] = []  # outermost first
         self._token: list[str] = []  # the pieces of a string or atom that is not finished
         self._escaped = False  # the last character was a backslash that escapes the next one
         self._is_name = False
-        self._root: Any = _NOTHING
+        self._root: Any = NOTHING
         self._fresh = False  # something has come since _shown was made
         self._shown: Any = None
 
@@ -163,50 +171,46 @@ class PartialParser:
     def _step(self, char: str) -> None:
         state = self._state
         if state == _COMMA_OR_END and char == ",":
-            self._state = _NAME if type(self._stack[-1]) is dict else _VALUE
+            self._state = _NAME if type(self._stack[-1]) is OpenDict else _VALUE
         elif state == _COLON and char == ":":
             self._state = _VALUE
         elif state in (_NAME, _NAME_OR_END) and char == '"':
             self._state, self._is_name = _STRING, True
         elif char in "]}" and state in (_COMMA_OR_END, _VALUE_OR_END, _NAME_OR_END):
-            self._close(dict if char == "}" else list)
+            self._close(OpenDict if char == "}" else OpenList)
         elif state not in (_VALUE, _VALUE_OR_END):
             raise ValueError(char)
         elif char == '"':
             self._state, self._is_name = _STRING, False
         elif char == "{":
-            self._open({}, _NAME_OR_END)
+            self._open(OpenDict(), _NAME_OR_END)
         elif char == "[":
-            self._open([], _VALUE_OR_END)
+            self._open(OpenList(), _VALUE_OR_END)
         elif _ATOM.fullmatch(char):
             self._state = _ATOM_BEGUN
         else:
             raise ValueError(char)
 
-    def _open(self, container: Any, state: int) -> None:
-        self._put(container)
+    def _open(self, container: OpenList | OpenDict, state: int) -> None:
+        if len(self._stack) == _DEEPEST:
+            raise ValueError("too deep")
         self._stack.append(container)
-        self._names.append(None)
         self._state = state
+        self._fresh = True
 
     def _close(self, kind: type) -> None:
         if type(self._stack[-1]) is not kind:
             raise ValueError(kind)
-        self._stack.pop()
-        self._names.pop()
-        self._state = _COMMA_OR_END if self._stack else _END
-        self._fresh = True
+        self._put(self._stack.pop().whole())
 
     def _put(self, value: Any) -> None:
         self._fresh = True
-        self._state = _COMMA_OR_END
-        if not self._stack:
+        if self._stack:
+            self._stack[-1].put(value)
+            self._state = _COMMA_OR_END
+        else:
             self._root = value
             self._state = _END
-        elif type(self._stack[-1]) is dict:
-            self._stack[-1][self._names[-1]] = value
-        else:
-            self._stack[-1].append(value)
 
     def _read_string(self, text: str, at: int) -> int:
         start = at
@@ -221,7 +225,7 @@ class PartialParser:
             self._token.clear()
             value = raw if "\\" not in raw else msgspec.json.decode(f'"{raw}"')
             if self._is_name:
-                self._names[-1] = value
+                self._stack[-1].name = value  # type: ignore[union-attr]  # only an OpenDict asks for names
                 self._state = _COLON
             else:
                 self._put(value)
@@ -239,39 +243,23 @@ class PartialParser:
             raise ValueError("a number that long is none")
         if end < len(text):
             value = _atom("".join(self._token))
-            if value is _NOTHING:
+            if value is NOTHING:
                 raise ValueError("no JSON value")
             self._token.clear()
             self._put(value)
         return end
 
     def _build(self) -> Any:
-        last = _NOTHING
-        if self._state == _ATOM_BEGUN:
-            last = _atom("".join(self._token))
-        if not self._stack:
-            found = self._root if last is _NOTHING else last
-            return None if found is _NOTHING else found
-        for container, name in zip(reversed(self._stack), reversed(self._names), strict=True):
-            copy = container.copy()
-            if container is self._stack[-1]:
-                if last is _NOTHING:
-                    pass
-                elif name is None:
-                    copy.append(last)
-                else:
-                    copy[name] = last
-            elif name is None:
-                copy[-1] = last
-            else:
-                copy[name] = last
-            last = copy
-        return last
+        last = _atom("".join(self._token)) if self._state == _ATOM_BEGUN else NOTHING
+        for container in reversed(self._stack):
+            last = container.shown(last)
+        found = self._root if last is NOTHING else last
+        return None if found is NOTHING else found
 
 
 def _atom(token: str) -> Any:
-    """A number or a literal, or _NOTHING where it is not one (yet)."""
+    """A number or a literal, or NOTHING where it is not one (yet)."""
     found = _NUMBER.fullmatch(token)
     if found:
         return float(token) if found[1] or found[2] else int(token)
-    return _LITERALS.get(token, _NOTHING)
+    return _LITERALS.get(token, NOTHING)
