@@ -671,6 +671,6 @@ def test_all_looks_together_cost_what_the_text_is_long(kind: str) -> None:
         assert again[::251] == kept[::251]
         return calls, memory
 
-    small, large = cost(300), cost(600)
+    small, large = cost(400), cost(800)
     assert large[0] <= 2.2 * small[0]
-    assert large[1] <= 2.2 * small[1]
+    assert large[1] <= 2.6 * small[1]  # hash tables grow in steps; copies would make it 4
