@@ -5,10 +5,12 @@
         yield " world"
 
     await tokenwire.server.serve(handler, port=8000)
+    app = tokenwire.server.asgi(handler)                  # for uvicorn, Starlette and the like
 """
 
 from __future__ import annotations
 
+from tokenwire.server.asgi import Application, asgi
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError
 from tokenwire.server.recite import Reciter, recite
@@ -18,6 +20,7 @@ from tokenwire.server.session import Session, open_session
 from tokenwire.server.tokens import Finish, Reasoning, Refusal, Text, Token, ToolCall, Usage
 
 __all__ = [
+    "Application",
     "Call",
     "Clock",
     "Finish",
@@ -35,6 +38,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "Usage",
+    "asgi",
     "open_session",
     "recite",
     "serve",

@@ -22,7 +22,7 @@ from tokenwire.policy import Limits
 from tokenwire.server.channel import ClientGone, RawHeaders
 from tokenwire.server.endpoint import Endpoint
 from tokenwire.server.limits import ServerLimits
-from tokenwire.server.problem import RequestError
+from tokenwire.server.problem import RequestError, body_late, body_too_large
 from tokenwire.wire.body import Span
 from tokenwire.wire.heads import RequestHead
 from tokenwire.wire.http1 import ServerConnection
@@ -160,7 +160,7 @@ class _WireChannel:
         if reader.complete:
             return body
         if int(self.headers.get("content-length", "0")) > most:
-            raise _too_large(most)
+            raise body_too_large(most)
         go_on = http.send_continue()
         if go_on:
             await self._send(go_on)
@@ -174,13 +174,13 @@ class _WireChannel:
             for start, stop in spans:
                 body += memoryview(http.buffer.data)[start:stop]
             if len(body) > most:
-                raise _too_large(most)
+                raise body_too_large(most)
             if reader.complete:
                 return body
             try:
                 count = await self._transport.receive_into(http.buffer, deadline)
             except TimeoutError:
-                raise RequestError(408, "The request's body did not come in time.", code="timeout") from None
+                raise body_late() from None
             if count == 0:
                 raise ClientGone
 
@@ -225,7 +225,3 @@ def _not_http(error: LimitExceededError | RemoteProtocolError) -> RequestError:
     if isinstance(error, LimitExceededError):
         return RequestError(431, f"The request is too large: {error}", code="head_too_large")
     return RequestError(400, f"The request is not HTTP/1.1: {error}", code="bad_http")
-
-
-def _too_large(most: int) -> RequestError:
-    return RequestError(413, f"The request's body is larger than {most} bytes.", code="body_too_large")

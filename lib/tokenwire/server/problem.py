@@ -12,7 +12,7 @@ import msgspec
 
 from tokenwire.errors import TokenwireError
 
-__all__ = ["RequestError", "as_request_error"]
+__all__ = ["RequestError", "as_request_error", "body_late", "body_too_large"]
 
 _TYPES: Mapping[int, str] = {
     401: "authentication_error",
@@ -66,3 +66,13 @@ def as_request_error(error: BaseException) -> RequestError:
     if isinstance(error, RequestError):
         return error
     return RequestError(500, "The server had an error while processing your request.", code="internal_error")
+
+
+def body_too_large(most: int) -> RequestError:
+    """413: the request's body is larger than `ServerLimits.body_bytes`."""
+    return RequestError(413, f"The request's body is larger than {most} bytes.", code="body_too_large")
+
+
+def body_late() -> RequestError:
+    """408: the request's body was not whole within `ServerLimits.body` seconds."""
+    return RequestError(408, "The request's body did not come in time.", code="timeout")
