@@ -103,7 +103,7 @@ def test_what_the_type_checker_reads_is_what_runs() -> None:
             homes[node.targets[0].id] = "= " + node.value.id
     lazy = dict(tokenwire._HOME)
     lazy |= {alias: f"= {name}" for alias, name in tokenwire._ALIASES.items()}
-    lazy |= dict.fromkeys(("backends", "server", "types", "wire"), "")
+    lazy |= dict.fromkeys(("backends", "server", "testing", "types", "wire"), "")
     assert homes == lazy
     assert set(tokenwire.__all__) == {*lazy, "__version__"}
 

@@ -53,6 +53,7 @@ HOUSE = [
     "raw_response",
     "resources",
     "client",
+    "testing",
     "server",
     "cli",
     "__main__",

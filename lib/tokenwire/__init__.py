@@ -69,6 +69,7 @@ __all__ = [  # noqa: PLE0604 - names and rooms, checked by a test
     *_HOME,
     "backends",
     "server",
+    "testing",
     "types",
     "wire",
 ]
@@ -77,7 +78,7 @@ __all__ = [  # noqa: PLE0604 - names and rooms, checked by a test
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name in ("backends", "families", "server", "types", "wire", *_ROOMS):
+    if name in ("backends", "families", "server", "testing", "types", "wire", *_ROOMS):
         return importlib.import_module(f"tokenwire.{name}")
     known = _ALIASES.get(name, name)
     if known not in _HOME:
@@ -92,7 +93,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from tokenwire import backends as backends, server as server, types as types, wire as wire
+    from tokenwire import backends as backends, server as server, testing as testing, types as types, wire as wire
     from tokenwire.client import (
         NOT_GIVEN as NOT_GIVEN,
         AsyncClient as AsyncClient,

@@ -48,6 +48,10 @@ class ServerSentEvent(NamedTuple):
     id: str = ""
     retry: int | None = None
 
+    def encode(self) -> bytes:
+        """The event, ready to be sent on: for relays and recorders. See encode."""
+        return encode(bytes(self.data), event=self.event, id=self.id or None, retry=self.retry)
+
 
 _BOM: Final = b"\xef\xbb\xbf"
 
