@@ -48,6 +48,7 @@ HOUSE = [
     "stats",
     "sending",
     "exchange",
+    "resume",
     "streams",
     "helper_streams",
     "raw_response",

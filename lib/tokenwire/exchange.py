@@ -71,9 +71,24 @@ class Exchange(Sending):
             raise StreamConsumedError("this request was made already: `.stream()` again makes another")
         await self._with_retries(self._begin)
 
-    def start(self, family: Family | None, helper: Helper | None = None) -> None:
+    async def open_after(self, earlier: Exchange, failure: APIConnectionError, tries: int) -> None:
+        """Open this one in place of another, which broke off: the failure counts as a try, total's clock runs on.
+
+        tries: how many there were since anything came. Raises the failure where no other is left, else as `open`.
+        """
+        self._total = earlier._total
+        self.stats.retries = tries
+        seconds = self._pause(failure)
+        if seconds is None:
+            raise failure
+        await self._rest(seconds)
+        if self._ended:  # closed meanwhile
+            raise failure
+        await self.open()
+
+    def start(self, family: Family | None, helper: Helper | None = None, *, events: int = 0) -> None:
         """Choose what the body is read as: a family's typed events, through its helper where one is
-        given, or raw ones (None). Synchronous, once. Raises RemoteProtocolError."""
+        given, or raw ones (None). Synchronous, once. events: how many came before. Raises RemoteProtocolError."""
         connection, head = self._connection, self.head
         if connection is None or head is None:
             raise StreamConsumedError("this stream is closed")
@@ -87,6 +102,7 @@ class Exchange(Sending):
             else:
                 pipeline = HelperPipeline(connection.http, head, family, helper, limits)
             self.pipeline = pipeline
+            pipeline.events = events
             # What came behind the head in the same read.
             self._early = list(pipeline.receive())
         except BaseException:
@@ -266,9 +282,13 @@ class Exchange(Sending):
                 seconds = self._pause(error)
                 if seconds is None:
                     raise
-            self.stats.retries += 1
-            log.info("%r: retry %d in %.2f seconds", self._request, self.stats.retries, seconds)
-            await self._backend.sleep(seconds)
+            await self._rest(seconds)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait before another try."""
+        self.stats.retries += 1
+        log.info("%r: retry %d in %.2f seconds", self._request, self.stats.retries, seconds)
+        await self._backend.sleep(seconds)
 
     def _pause(self, error: APIStatusError | APIConnectionError) -> float | None:
         """Seconds until another try, or None where there is to be none."""
@@ -282,7 +302,7 @@ class Exchange(Sending):
             return None  # trying again cannot help
         elif isinstance(error, ProxyError) and not retry.wants(error.status_code, headers):
             return None  # it wants a password, or does not want us
-        if taken >= retry.max_retries:
+        if taken >= retry.max_retries or self._ended:
             return None
         seconds = retry.delay(taken, headers, wall_clock=time.time(), random=random.random())
         if self._total is not None and self._backend.now() + seconds >= self._total:

@@ -32,17 +32,24 @@ T = TypeVar("T")
 _PATH = "/chat/completions"
 
 
+def _split(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    params, options = split(params)
+    if params.pop("resume", None):
+        raise TypeError("resume=True is for client.responses: a chat completion cannot be asked for again")
+    return params, options
+
+
 class _Calls:
     def __init__(self, client: Sender) -> None:
         self._client = client
 
     def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
-        params, options = split(params)
+        params, options = _split(params)
         return self._client._exchange("POST", _PATH, params, stream=bool(stream), **options)
 
     def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, chat.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""
-        params, options = split(params)
+        params, options = _split(params)
         params = seen_twice(params)
         helper = chat.Helper(response_format=params.get("response_format"), tools=params.get("tools"))
         exchange = self._client._exchange("POST", _PATH, chat.prepare(params), stream=True, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from tokenwire.helper_streams import AsyncResponseStreamManager, ResponseStreamM
 from tokenwire.pipeline import Family
 from tokenwire.raw_response import APIResponse, areceive, receive
 from tokenwire.resources.calls import Message, Sender, seen_twice, split
+from tokenwire.resume import ResumingExchange
 from tokenwire.settings import NOT_GIVEN, NotGiven
 from tokenwire.streams import AsyncStream, Source, Stream
 
@@ -32,19 +33,43 @@ class _Calls:
 
     def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
         params, options = split(params)
-        return self._client._exchange("POST", _PATH, params, stream=bool(stream), **options)
+        resume = params.pop("resume", None)
+        exchange = self._client._exchange("POST", _PATH, params, stream=bool(stream), **options)
+        return self._resuming(exchange, stream, params, options) if resume else exchange
+
+    def _resuming(
+        self, first: Exchange, stream: bool | None, params: dict[str, Any], options: dict[str, Any]
+    ) -> ResumingExchange:
+        """A response that is created, as a stream that outlives its connections."""
+        sent = {**params, **(options.get("extra_body") or {})}
+        if not (stream and sent.get("background")):
+            raise ValueError("resume=True needs stream=True and background=True: no other can be asked for again")
+        asked = {name: value for name, value in options.items() if name != "extra_body"}
+        if sent.get("include") is not None:
+            asked["include"] = sent["include"]
+        if isinstance(sent.get("stream_options"), Mapping) and "include_obfuscation" in sent["stream_options"]:
+            asked["include_obfuscation"] = sent["stream_options"]["include_obfuscation"]
+        return ResumingExchange(first, self._following(asked))
+
+    def _following(self, params: dict[str, Any]) -> Callable[[str, int | None], Exchange]:
+        """What asks for the rest of a response, with these parameters of `retrieve`."""
+        return lambda response_id, after: self._retrieved(response_id, True, after, dict(params))
 
     def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, responses.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""
         params, options = split(params)
+        resume = params.pop("resume", None)
         params = seen_twice(params)
         helper = responses.Helper(text_format=params.get("text_format"), tools=params.get("tools"))
         exchange = self._client._exchange("POST", _PATH, responses.prepare(params), stream=True, **options)
+        if resume:
+            exchange = self._resuming(exchange, True, params, options)
         return exchange, responses, helper
 
     def _retrieved(self, response_id: str, stream: bool | None, after: int | None, params: dict[str, Any]) -> Exchange:
         params, options = split(params)
-        include = params.pop("include", None)
+        resume = params.pop("resume", None)
+        include, obfuscation = params.pop("include", None), params.pop("include_obfuscation", None)
         if params:
             raise TypeError(f"retrieve() got an unexpected keyword argument {next(iter(params))!r}")
         query: dict[str, object] = {}
@@ -53,8 +78,18 @@ class _Calls:
         if after is not None:
             query["starting_after"] = after
         if include is not None:
-            query["include[]"] = list(include)
-        return self._client._exchange("GET", _path_of(response_id), None, stream=bool(stream), query=query, **options)
+            query["include[]"] = include = list(include)
+        if obfuscation is not None:
+            query["include_obfuscation"] = obfuscation
+        exchange = self._client._exchange(
+            "GET", _path_of(response_id), None, stream=bool(stream), query=query, **options
+        )
+        if not resume:
+            return exchange
+        if not stream:
+            raise ValueError("resume=True needs stream=True")
+        again = self._following({"include": include, "include_obfuscation": obfuscation, **options})
+        return ResumingExchange(exchange, again, response_id=response_id, after=after)
 
     def _cancelled(self, response_id: str, options: dict[str, Any]) -> Exchange:
         return self._client._exchange("POST", _path_of(response_id, "/cancel"), None, stream=False, **options)
@@ -107,7 +142,11 @@ class AsyncResponses(_Calls):
     async def create(
         self, *, stream: bool | None = None, **params: Any
     ) -> Response | AsyncStream[ResponseStreamEvent]:
-        """Ask for a response: as a stream of events, or whole. As AsyncCompletions.create."""
+        """Ask for a response: as a stream of events, or whole. As AsyncCompletions.create.
+
+        resume: with stream=True and background=True, True lets the stream go on, behind the last event that
+        came, where its connection breaks. See resume.py; where it cannot, the break is raised.
+        """
         exchange = self._asked(stream, params)
         if stream:
             await exchange.open()
@@ -171,7 +210,7 @@ class AsyncResponses(_Calls):
         """A response that was made before: whole, or as a stream.
 
         starting_after: the sequence_number after which the stream begins; it goes to the server.
-        params: include, and extra_headers, extra_query, timeout.
+        params: include, include_obfuscation, resume (as `create`), and extra_headers, extra_query, timeout.
         """
         exchange = self._retrieved(response_id, stream, starting_after, params)
         if stream:
