@@ -56,8 +56,12 @@ class Source(Generic[E]):
             return
         if self.mode:
             raise StreamConsumedError(f"this stream is being read as {self.mode} already: it cannot be read as {mode}")
-        self.exchange.start(self.family if mode == "events" else None, self.helper)
         self.mode = mode
+        try:
+            self.exchange.start(self.family if mode == "events" else None, self.helper)
+        except TypeError:  # refused before it began: it may be read in another way
+            self.mode = ""
+            raise
 
     def snapshot(self) -> Any:
         """What the events so far add up to, or None in raw mode and before the first read."""
