@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from support.loops import PATIENCE, WAYS, Way, connected, listening, rounds, serving_ways, taken
-from tokenwire.backends import asyncio_dial, named, sync as sync_module
+from tokenwire.backends import addresses as addresses_module, asyncio_dial, named, sync_dial
 from tokenwire.backends.base import Origin, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
 
 ON_ASYNCIO = [way for way in WAYS if way.id in ("asyncio", "uvloop")]
+DIALLING = [*ON_ASYNCIO, *(way for way in WAYS if way.id == "sync")]
+dialling = pytest.mark.parametrize("way", DIALLING, ids=lambda way: way.id)
 on_asyncio = pytest.mark.parametrize("way", ON_ASYNCIO, ids=lambda way: way.id)
 
 
@@ -40,25 +42,67 @@ def _refusing() -> tuple[str, int]:
     return address
 
 
-def _resolving(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+def _resolving(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, int]) -> None:
+    """A name has these addresses. (uvloop looks up by itself.)"""
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in found]
+
     async def resolve(host: str, port: int) -> list[Any]:
-        return [(socket.AF_INET, address) for address in addresses]
+        return addresses_module.in_turns(host, entries)
 
     monkeypatch.setattr(asyncio_dial, "_resolve", resolve)
+    monkeypatch.setattr(sync_dial.socket, "getaddrinfo", lambda *_, **__: entries)
 
 
-# -- several addresses, asyncio and uvloop ---------------------------------------------
+def _head_start(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    for module in (asyncio_dial, sync_dial):
+        monkeypatch.setattr(module, "DELAY", seconds)
 
 
-@on_asyncio
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+# -- several addresses -------------------------------------------------------------------
+
+
+def test_families_take_turns() -> None:
+    def entry(family: int, name: str) -> Any:
+        return (family, socket.SOCK_STREAM, 0, "", (name, 80))
+
+    six, four = socket.AF_INET6, socket.AF_INET
+    found = [entry(six, "::1"), entry(six, "::2"), entry(four, "1"), entry(four, "2"), entry(four, "3")]
+    names = [address[0] for _, address in addresses_module.in_turns("host.example", found)]
+    assert names == ["::1", "1", "::2", "2", "3"]
+    assert [address[0] for _, address in addresses_module.in_turns("host.example", found[2:])] == ["1", "2", "3"]
+    with pytest.raises(OSError, match=r"host\.example has no address"):
+        addresses_module.in_turns("host.example", [])
+
+
+@pytest.mark.parametrize(
+    ("host", "family"),
+    [
+        ("127.0.0.1", socket.AF_INET),
+        ("::1", socket.AF_INET6),
+        ("localhost", None),
+        ("127.1", None),
+        ("fe80::1%lo", None),
+    ],
+)
+def test_what_needs_no_look_up(host: str, family: int | None) -> None:
+    assert addresses_module.numeric(host, 80) == ([] if family is None else [(family, (host, 80))])
+
+
+@dialling
 def test_the_next_address_is_tried_when_one_refuses(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: it has no head start any more."""
+    _head_start(monkeypatch, PATIENCE)
     with listening() as listener:
         _resolving(monkeypatch, _refusing(), _refusing(), listener.sock.getsockname())
 
         async def main() -> None:
             began = way.backend.now()
             transport = await way.backend.connect(Origin("http", "two.example", 80), None, began + PATIENCE)
-            assert way.backend.now() - began < 5
+            assert way.backend.now() - began < PATIENCE
             transport.abort()
             listener.accept().close()
 
@@ -66,24 +110,27 @@ def test_the_next_address_is_tried_when_one_refuses(way: Way, monkeypatch: pytes
         gc.collect()
 
 
-@on_asyncio
+@dialling
 def test_the_next_address_is_tried_when_one_is_slow(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asyncio_dial, "_DELAY", 0.01)
+    _head_start(monkeypatch, 0.01)
     with listening() as listener, _silent() as silent:
-        _resolving(monkeypatch, silent, listener.sock.getsockname())
+        _resolving(monkeypatch, silent, silent, listener.sock.getsockname(), silent)
 
         async def main() -> None:
             origin = Origin("http", "two.example", 80)
+            before = _descriptors()
             transport = await way.backend.connect(origin, None, way.backend.now() + PATIENCE)
+            assert _descriptors() == before + 1
             transport.abort()
             listener.accept().close()
-            assert len(asyncio.all_tasks()) == 1
+            if way.id != "sync":
+                assert len(asyncio.all_tasks()) == 1
 
         way.run(main)
         gc.collect()
 
 
-@on_asyncio
+@dialling
 def test_all_refuse(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     _resolving(monkeypatch, _refusing(), _refusing())
 
@@ -94,28 +141,30 @@ def test_all_refuse(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     way.run(main)
 
 
-@on_asyncio
+@dialling
 def test_a_deadline_over_all_addresses(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asyncio_dial, "_DELAY", 0.01)
+    _head_start(monkeypatch, 0.01)
     with _silent() as silent:
         _resolving(monkeypatch, silent, silent, silent)
 
         async def main() -> None:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError) as caught:
                 await way.backend.connect(Origin("http", "two.example", 80), None, way.backend.now() + 0.05)
-            assert len(asyncio.all_tasks()) == 1
+            assert caught.value.errno is None, "our clock, not the kernel's"
+            if way.id != "sync":
+                assert len(asyncio.all_tasks()) == 1
 
-        before = len(os.listdir("/proc/self/fd"))
+        before = _descriptors()
         way.run(main)
         gc.collect()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert _descriptors() == before
 
 
 @on_asyncio
 @pytest.mark.parametrize("patience", range(8))
 def test_two_answer_and_it_is_cancelled(way: Way, patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The winner, and those who answered too late, are closed."""
-    monkeypatch.setattr(asyncio_dial, "_DELAY", 0.0)
+    _head_start(monkeypatch, 0.0)
     with listening() as one, listening() as two:
         _resolving(monkeypatch, *[listener.sock.getsockname() for listener in (one, two, one, two)])
 
@@ -140,47 +189,56 @@ def test_two_answer_and_it_is_cancelled(way: Way, patience: int, monkeypatch: py
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-@on_asyncio
-def test_families_take_turns(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    def entry(family: int, name: str) -> Any:
-        return (family, socket.SOCK_STREAM, 0, "", (name, 80))
-
-    found = [entry(socket.AF_INET6, "::1"), entry(socket.AF_INET6, "::2"), entry(socket.AF_INET, "1"), entry(2, "2")]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-
-    async def main() -> None:
-        turns = await asyncio_dial._resolve("host.example", 80)
-        assert [address[0] for _, address in turns] == ["::1", "1", "::2", "2"]
-
-    if way.id == "asyncio":  # uvloop resolves by itself
-        way.run(main)
-
-
 # -- several addresses, sync -------------------------------------------------------------
 
 
-def test_sync_tries_the_next_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def _connect_sync() -> Transport:
     backend = named("sync")
+    origin = Origin("http", "two.example", 80)
+    made: Transport = backend.run(lambda: backend.connect(origin, None, backend.now() + PATIENCE))
+    return made
+
+
+def test_sync_takes_one_of_two_that_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    _head_start(monkeypatch, 0.0)
+    before = _descriptors()
+    with listening() as one, listening() as two:
+        _resolving(monkeypatch, *[listener.sock.getsockname() for listener in (one, two, one, two)])
+        _connect_sync().abort()
+    assert _descriptors() == before
+
+
+def test_sync_is_told_of_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    _resolving(monkeypatch)
+    with pytest.raises(OSError, match=r"two\.example has no address"):
+        _connect_sync()
+
+
+def test_a_family_that_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a host without IPv6: no socket can even be made. The others are tried."""
     with listening() as listener:
-        addresses = [_refusing(), listener.sock.getsockname()]
-        monkeypatch.setattr(
-            sync_module.socket,
-            "getaddrinfo",
-            lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses],
-        )
+        found = [(4711, 1, 6, "", ("::1", 80)), (socket.AF_INET, 1, 6, "", listener.sock.getsockname())]
+        monkeypatch.setattr(sync_dial.socket, "getaddrinfo", lambda *_, **__: found)
+        _connect_sync().abort()
+        found.pop()
+        with pytest.raises(OSError, match=r"family"):
+            _connect_sync()
 
-        async def main() -> None:
-            transport = await backend.connect(Origin("http", "two.example", 80), None, backend.now() + PATIENCE)
-            listener.accept().close()
-            await transport.aclose()
-            addresses.pop()
-            with pytest.raises(ConnectionRefusedError):
-                await backend.connect(Origin("http", "two.example", 80), None, backend.now() + PATIENCE)
-            addresses.clear()
-            with pytest.raises(OSError, match=r"no address"):
-                await backend.connect(Origin("http", "two.example", 80), None, backend.now() + PATIENCE)
 
-        backend.run(main)
+def test_sync_is_interrupted_while_it_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Ctrl-C, say: what was opened is closed."""
+    _head_start(monkeypatch, 0.0)
+
+    def interrupt(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    before = _descriptors()
+    with _silent() as silent:
+        _resolving(monkeypatch, silent, silent)
+        monkeypatch.setattr(sync_dial, "_wait", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            _connect_sync()
+    assert _descriptors() == before
 
 
 # -- late aborts ---------------------------------------------------------------------------
@@ -298,5 +356,3 @@ def test_a_machine_at_its_limit_accepts_later(way: Way) -> None:
         await backend.first(lambda: backend.serve(listener, handle), client)
 
     way.run(main)
-
-

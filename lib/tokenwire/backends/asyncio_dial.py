@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
+
+from tokenwire.backends.addresses import DELAY, Address, in_turns, numeric
 
 __all__ = ["dial", "settle"]
 
 T = TypeVar("T")
-
-#: Seconds until the next address is tried as well (RFC 8305, section 8: 250 ms).
-_DELAY: Final = 0.25
 
 
 async def dial(host: str, port: int) -> socket.socket:
@@ -25,7 +24,7 @@ async def dial(host: str, port: int) -> socket.socket:
 
     Raises OSError, the first address's where none answers. Cancelled, it has closed all it opened.
     """
-    addresses = _numeric(host, port) or await _resolve(host, port)
+    addresses = numeric(host, port) or await _resolve(host, port)
     if len(addresses) == 1:
         return await _attempt(*addresses[0])
     running: list[asyncio.Task[socket.socket]] = []
@@ -36,7 +35,7 @@ async def dial(host: str, port: int) -> socket.socket:
             if addresses:
                 running.append(asyncio.ensure_future(_attempt(*addresses.pop(0))))
             done, _ = await asyncio.wait(
-                running, timeout=_DELAY if addresses else None, return_when=asyncio.FIRST_COMPLETED
+                running, timeout=DELAY if addresses else None, return_when=asyncio.FIRST_COMPLETED
             )
             for task in done:
                 error = task.exception()
@@ -88,26 +87,6 @@ async def _attempt(family: int, address: Any) -> socket.socket:
     return sock
 
 
-def _numeric(host: str, port: int) -> list[tuple[int, Any]]:
-    """An address that needs no look-up, and so no thread."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return [(family, (host, port))]
-    return []
-
-
-async def _resolve(host: str, port: int) -> list[tuple[int, Any]]:
-    """All addresses of a host, the families taking turns (RFC 8305, section 4)."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    if not found:
-        raise OSError(f"{host} has no address")
-    first = [(family, address) for family, _, _, _, address in found if family == found[0][0]]
-    others = [(family, address) for family, _, _, _, address in found if family != found[0][0]]
-    turns: list[tuple[int, Any]] = []
-    while first or others:
-        turns += first[:1] + others[:1]
-        del first[:1], others[:1]
-    return turns
+async def _resolve(host: str, port: int) -> list[Address]:
+    """All addresses of a host, in the order in which to try them."""
+    return in_turns(host, await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
 from tokenwire.backends.sockets import tune
+from tokenwire.backends.sync_dial import dial, dial_path
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
@@ -180,28 +181,11 @@ class SyncBackend:
 
 
 def _dial(origin: Origin, deadline: float | None) -> socket.socket:
-    """Connect to the first address that answers; the deadline is for all of them together."""
     if origin.uds is not None:
-        return _connect(socket.AF_UNIX, origin.uds, deadline)
-    failures: list[OSError] = []
-    for family, _, _, _, address in socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM):
-        try:
-            sock = _connect(family, address, deadline)
-        except OSError as error:
-            if isinstance(error, TimeoutError) and error.errno is None:
-                raise  # our deadline, not the kernel's
-            failures.append(error)
-        else:
-            tune(sock)
-            return sock
-    raise failures[0] if failures else OSError(f"{origin.host} has no address")
-
-
-def _connect(family: int, address: Any, deadline: float | None) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+        return dial_path(origin.uds, deadline)
+    sock = dial(origin.host, origin.port, deadline)
     try:
-        sock.settimeout(None if deadline is None else max(1e-3, deadline - time.monotonic()))
-        sock.connect(address)
+        tune(sock)
     except BaseException:
         sock.close()
         raise
