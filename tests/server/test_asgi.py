@@ -14,7 +14,7 @@ import trio.testing
 import tokenwire
 from support.asgi_servers import SERVERS, under
 from support.served import CHAT, RawClient, payloads
-from tokenwire.server import Application, Request, ServerLimits, Serving, asgi
+from tokenwire.server import Application, Request, ServerLimits, asgi
 
 
 class Under(NamedTuple):
@@ -42,7 +42,7 @@ def official(up: Under) -> Iterator[openai.OpenAI]:
 
 
 def raw(up: Under, **options: Any) -> RawClient:
-    return RawClient(Serving(up.address, up.url), **options)
+    return RawClient(up.address, **options)
 
 
 def ask(prompt: str) -> list[Any]:

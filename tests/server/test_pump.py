@@ -16,6 +16,7 @@ from tokenwire.backends import named
 from tokenwire.errors import LocalProtocolError
 from tokenwire.server import Request, RequestError
 from tokenwire.server.channel import ClientGone
+from tokenwire.server.connection import Connection
 from tokenwire.server.endpoint import Endpoint
 from tokenwire.server.limits import DEFAULT_SERVER_LIMITS
 from tokenwire.server.pump import _noticing
@@ -220,7 +221,7 @@ LIVES = pytest.mark.parametrize("live", [live_asyncio, live_trio])
 async def served(backend: str, life: Any, transport: Any) -> None:
     handler = life.handler if isinstance(life, Life) else life
     endpoint = Endpoint(handler, model=None, models=None, max_choices=1, limits=DEFAULT_SERVER_LIMITS)
-    await converse(endpoint, named(backend), transport)
+    await converse(Connection(endpoint, named(backend), transport), transport)
 
 
 @LIVES

@@ -10,8 +10,8 @@ import json
 import queue
 import socket
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import h11
 import trio
@@ -19,6 +19,8 @@ import trio
 from tokenwire.server.reading import read_request
 from tokenwire.server.serve import Serving, serve
 from tokenwire.server.session import Session, open_session
+
+T = TypeVar("T")
 
 NOW = 1_700_000_000.5
 CHAT: dict[str, Any] = {"model": "asked", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
@@ -66,6 +68,17 @@ def payloads(body: bytes) -> list[Any]:
 PATIENCE = 20.0
 
 
+#: By endpoint, what calls a function in the loop that runs it.
+_INTO: dict[Serving, Callable[[Callable[[], object]], object]] = {}
+
+
+def within(server: Serving, function: Callable[[], T]) -> T:
+    """Call a function where this endpoint runs: what it returns."""
+    told: queue.SimpleQueue[T] = queue.SimpleQueue()
+    _INTO[server](lambda: told.put(function()))
+    return told.get(timeout=PATIENCE)
+
+
 @contextlib.contextmanager
 def serving(handler: Any, *, backend: str, **options: Any) -> Iterator[Serving]:
     """`serve` in a thread of its own, until the block ends; what it raised is raised here."""
@@ -76,15 +89,19 @@ def serving(handler: Any, *, backend: str, **options: Any) -> Iterator[Serving]:
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
-        stop = functools.partial(loop.call_soon_threadsafe, task.cancel)
+        enter = loop.call_soon_threadsafe
+        stop = functools.partial(enter, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
-            await serve(handler, backend=backend, started=lambda found: told.put((found, stop)), **options)
+            await serve(
+                handler, backend=backend, started=lambda found: told.put((found, stop, enter)), **options
+            )
 
     async def on_trio() -> None:
         token = trio.lowlevel.current_trio_token()
         with trio.CancelScope() as scope:
             stop = functools.partial(token.run_sync_soon, scope.cancel)
-            await serve(handler, started=lambda found: told.put((found, stop)), **options)
+            enter = token.run_sync_soon
+            await serve(handler, started=lambda found: told.put((found, stop, enter)), **options)
 
     def main() -> None:
         try:
@@ -93,20 +110,23 @@ def serving(handler: Any, *, backend: str, **options: Any) -> Iterator[Serving]:
             else:
                 trio.run(on_trio)
         except BaseException as error:
-            told.put((error, None))
+            told.put((error, None, None))
         else:
-            told.put((None, None))
+            told.put((None, None, None))
 
     thread = threading.Thread(target=main, daemon=True)
     thread.start()
-    found, stop = told.get(timeout=PATIENCE)
+    found, stop, enter = told.get(timeout=PATIENCE)
     if isinstance(found, BaseException):
         raise found
+    _INTO[found] = enter
     try:
         yield found
     finally:
-        stop()
-        ended, _ = told.get(timeout=PATIENCE)
+        del _INTO[found]
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            stop()
+        ended, *_ = told.get(timeout=PATIENCE)
         thread.join(PATIENCE)
         assert not thread.is_alive()
         if isinstance(ended, BaseException):
@@ -116,15 +136,16 @@ def serving(handler: Any, *, backend: str, **options: Any) -> Iterator[Serving]:
 class RawClient:
     """A plain socket that speaks HTTP by h11, and tells the reads apart."""
 
-    def __init__(self, server: Serving, *, receive_window: int | None = None) -> None:
-        if isinstance(server.address, str):
+    def __init__(self, server: Serving | tuple[str, int], *, receive_window: int | None = None) -> None:
+        address = server if isinstance(server, tuple) else server.address
+        if isinstance(address, str):
             self.sock = socket.socket(socket.AF_UNIX)
         else:
             self.sock = socket.socket()
         if receive_window is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_window)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(server.address)
+        self.sock.connect(address)
         self._kept = b""
 
     def __enter__(self) -> RawClient:

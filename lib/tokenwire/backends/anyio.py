@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -175,12 +175,21 @@ class AnyioBackend:
         raise TimeoutError
 
     async def listen(
-        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        uds: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
     ) -> Listener:
         raise NotImplementedError("serving uses the asyncio or the trio backend, whichever runs")
 
     async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> None:
         raise NotImplementedError("serving uses the asyncio or the trio backend, whichever runs")
+
+    async def signals(self, numbers: Sequence[int], function: Callable[[int], object]) -> None:
+        await detect().signals(numbers, function)
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
         failures: list[Exception] = []

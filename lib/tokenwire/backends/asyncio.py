@@ -12,12 +12,13 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from tokenwire.backends.asyncio_dial import dial, settle
 from tokenwire.backends.asyncio_transport import AsyncioTransport, expire, let_others_run
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.sockets import bound, bound_unix
 from tokenwire.backends.tls import HANDSHAKE, secure
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class AsyncioEvent:
 
 
 class AsyncioListener:
-    """A bound socket, not yet served."""
+    """A bound socket."""
 
     def __init__(self, sock: socket.socket, ssl_context: ssl.SSLContext | None) -> None:
         self.sock = sock
@@ -73,7 +74,12 @@ class AsyncioListener:
         name = sock.getsockname()
         self.address: tuple[str, int] | str = name if isinstance(name, str) else (name[0], name[1])
 
+        self.stop: Callable[[], None] | None = None  # has the loop forget the socket
+
     def close(self) -> None:
+        if self.stop is not None:
+            self.stop()
+            self.stop = None
         self.sock.close()
 
 
@@ -118,22 +124,18 @@ class AsyncioBackend:
         return await secure(self, transport, ssl_context, deadline, hostname=origin.host)
 
     async def listen(
-        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        uds: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
     ) -> Listener:
         if uds is not None:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                sock.bind(uds)
-            except BaseException:
-                sock.close()
-                raise
-        else:
-            infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            family, _, _, _, address = infos[0]
-            sock = socket.create_server((address[0], address[1]), family=family)
-        sock.setblocking(False)
-        sock.listen(1024)
-        return AsyncioListener(sock, ssl_context)
+            return AsyncioListener(bound_unix(uds), ssl_context)
+        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return AsyncioListener(bound(infos[0], reuse_port=reuse_port), ssl_context)
 
     async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> None:
         assert isinstance(listener, AsyncioListener)
@@ -177,17 +179,20 @@ class AsyncioBackend:
                     alive.close()
                     return
 
+        def stop() -> None:
+            for pause in pauses:
+                pause.cancel()
+            loop.remove_reader(number)
+
         number = sock.fileno()
         pauses: list[asyncio.TimerHandle] = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 loop.add_reader(number, accept)
+                listener.stop = stop
                 try:
                     await loop.create_future()  # until cancelled, by the caller or for a handle that failed
                 finally:
-                    for pause in pauses:
-                        pause.cancel()
-                    loop.remove_reader(number)
                     listener.close()
         except BaseExceptionGroup as group:
             if len(group.exceptions) > 1:
@@ -196,6 +201,16 @@ class AsyncioBackend:
         finally:
             for accepted in begun:
                 accepted.close()
+
+    async def signals(self, numbers: Sequence[int], function: Callable[[int], object]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            for number in numbers:
+                loop.add_signal_handler(number, function, number)
+            await loop.create_future()
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
         async def one(function: Callable[[], Awaitable[None]]) -> None:

@@ -14,7 +14,7 @@ Rules for every implementation; the conformance suite holds each to them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -81,7 +81,7 @@ class Listener(Protocol):
     def address(self) -> tuple[str, int] | str: ...
 
     def close(self) -> None:
-        """Stop to accept. Idempotent."""
+        """Stop to accept. Idempotent. What `serve` has accepted already is served on."""
 
 
 class Backend(Protocol):
@@ -110,15 +110,30 @@ class Backend(Protocol):
         """A connection, with TLS where origin.scheme is "https"."""
 
     async def listen(
-        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        uds: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
     ) -> Listener:
-        """Bind and listen. port 0: any free one; see the listener's address."""
+        """Bind and listen. port 0: any free one; see the listener's address.
+
+        reuse_port: others may listen there too who say so as well (SO_REUSEPORT); the kernel deals out connections.
+        """
 
     async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> None:
         """Call handle(transport) in a task of its own for each connection, until cancelled.
 
         Cancelled, it closes the listener, cancels every handle and waits for them.
         An exception out of a handle goes through.
+        """
+
+    async def signals(self, numbers: Sequence[int], function: Callable[[int], object]) -> None:
+        """Call function(number), in a task's turn, for each of these signals that comes; until cancelled.
+
+        In the main thread. Afterwards they do what is their default.
         """
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:

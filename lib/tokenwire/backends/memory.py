@@ -17,7 +17,7 @@ Nothing here ever suspends, so it serves Client and AsyncClient alike, on any lo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from tokenwire.backends.base import Listener, Origin, Transport
@@ -190,12 +190,21 @@ class MemoryBackend:
         return transport
 
     async def listen(
-        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        uds: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
     ) -> NoReturn:
         raise NotImplementedError("nothing can connect to memory")
 
     async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> NoReturn:
         raise NotImplementedError("nothing can connect to memory")
+
+    async def signals(self, numbers: Sequence[int], function: Callable[[int], object]) -> NoReturn:
+        raise NotImplementedError("memory sends no signals")
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> NoReturn:
         raise NotImplementedError("nothing runs beside anything in memory")

@@ -1,4 +1,4 @@
-"""What every TCP connection of ours is set to, whichever library made it."""
+"""Sockets that listen, and what every TCP connection of ours is set to, whichever library runs it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,36 @@ import contextlib
 import socket
 from typing import Any, Final
 
-__all__ = ["tune"]
+__all__ = ["bound", "bound_unix", "tune"]
 
 #: Keep-alive, in seconds and probes, where the platform lets us say. Idle 60: well within the shortest time after which
 #: gateways forget a silent connection (Azure 240 s, AWS 350 s). A peer that has vanished is noticed after 60 + 5 x 30
 #: seconds, even by who waits without a clock. TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 5}
+
+#: Connections that the kernel holds for us until we accept them.
+_BACKLOG: Final = 1024
+
+
+def bound(info: Any, *, reuse_port: bool) -> socket.socket:
+    """A socket that listens at the address of a getaddrinfo answer. Raises OSError."""
+    family, _, _, _, address = info
+    sock = socket.create_server((address[0], address[1]), family=family, backlog=_BACKLOG, reuse_port=reuse_port)
+    sock.setblocking(False)
+    return sock
+
+
+def bound_unix(path: str) -> socket.socket:
+    """A Unix socket that listens at this path. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        sock.listen(_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
 
 
 def tune(sock: Any) -> None:

@@ -17,7 +17,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
@@ -169,11 +169,20 @@ class SyncBackend:
         return await secure(self, transport, ssl_context, deadline, hostname=origin.host)
 
     async def listen(
-        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        uds: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
     ) -> NoReturn:
         raise NotImplementedError("serving needs asyncio or trio")
 
     async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> NoReturn:
+        raise NotImplementedError("serving needs asyncio or trio")
+
+    async def signals(self, numbers: Sequence[int], function: Callable[[int], object]) -> NoReturn:
         raise NotImplementedError("serving needs asyncio or trio")
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> NoReturn:

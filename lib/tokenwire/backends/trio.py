@@ -11,13 +11,13 @@ import contextlib
 import math
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import trio
 
 from tokenwire.backends.base import Backend, Listener, Origin, Transport
-from tokenwire.backends.sockets import tune
+from tokenwire.backends.sockets import bound, bound_unix, tune
 from tokenwire.backends.tls import HANDSHAKE, secure
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -114,6 +114,7 @@ class TrioListener:
     def __init__(self, listener: trio.SocketListener, ssl_context: ssl.SSLContext | None) -> None:
         self.listener = listener
         self.ssl_context = ssl_context
+        self.accepting: trio.CancelScope | None = None
 
     @property
     def address(self) -> tuple[str, int] | str:
@@ -121,7 +122,10 @@ class TrioListener:
         return name if isinstance(name, str) else (name[0], name[1])
 
     def close(self) -> None:
-        self.listener.socket.close()
+        if self.accepting is not None:
+            self.accepting.cancel()  # closed under its waiter, the socket would raise there
+        else:
+            self.listener.socket.close()
 
 
 class TrioBackend:
@@ -168,21 +172,21 @@ class TrioBackend:
         raise TimeoutError
 
     async def listen(
-        self, host: str, port: int, *, uds: str | None = None, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        uds: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
     ) -> Listener:
         if uds is not None:
-            sock = trio.socket.socket(trio.socket.AF_UNIX)
-            try:
-                await sock.bind(uds)
-            except BaseException:
-                sock.close()
-                raise
-            sock.listen(1024)
-            return TrioListener(trio.SocketListener(sock), ssl_context)
-        listeners = await trio.open_tcp_listeners(port, host=host, backlog=1024)
-        for extra in listeners[1:]:  # one address is what was asked for
-            extra.socket.close()
-        return TrioListener(listeners[0], ssl_context)
+            await trio.lowlevel.checkpoint()
+            sock = bound_unix(uds)
+        else:
+            infos = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            sock = bound(infos[0], reuse_port=reuse_port)
+        return TrioListener(trio.SocketListener(trio.socket.from_stdlib_socket(sock)), ssl_context)
 
     async def serve(self, listener: Listener, handle: Callable[[Transport], Awaitable[None]]) -> None:
         assert isinstance(listener, TrioListener)
@@ -202,13 +206,24 @@ class TrioBackend:
                 transport.abort()
 
         try:
-            await trio.serve_listeners(life, [listener.listener])
+            async with trio.open_nursery() as connections:
+                try:
+                    with trio.CancelScope() as listener.accepting:
+                        await trio.serve_listeners(life, [listener.listener], handler_nursery=connections)
+                finally:
+                    listener.accepting = None
+                await trio.sleep_forever()  # until cancelled, by the caller or for a handle that failed
         except BaseExceptionGroup as group:
             # Nurseries wrap what a handler raised, one in the other.
             failure: BaseException = group
             while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
                 failure = failure.exceptions[0]
             raise failure from None
+
+    async def signals(self, numbers: Sequence[int], function: Callable[[int], object]) -> None:
+        with trio.open_signal_receiver(*numbers) as received:
+            async for number in received:
+                function(number)
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
         failures: list[Exception] = []

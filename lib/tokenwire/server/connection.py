@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tokenwire._version import __version__
@@ -62,6 +62,14 @@ class Connection:
         self._backend = backend
         self._transport = transport
         self._http = ServerConnection(Limits(head_bytes=endpoint.limits.head_bytes))
+        self._idle = True  # no byte of a request has come
+        self._closing = False
+
+    def finish(self) -> None:
+        """Let the request under way, if there is one, be the last."""
+        self._closing = True
+        if self._idle:
+            self._transport.abort()  # nobody waits for a word
 
     async def run(self) -> None:
         """Answer requests until the connection ends. Raises ClientGone, OSError or TimeoutError."""
@@ -79,18 +87,26 @@ class Connection:
             if head is None:
                 return False
             await endpoint.serve(self._backend, self._channel(head))
-        if http.reusable:
+        if http.reusable and not self._closing:
             return True
         await self._linger()
         return False
 
     def _channel(self, head: RequestHead | None) -> _WireChannel:
-        return _WireChannel(self._backend, self._transport, self._http, self._limits, head)
+        return _WireChannel(self._backend, self._transport, self._http, self._limits, head, self._own)
+
+    def _own(self, fields: RawHeaders) -> RawHeaders:
+        """The fields of an answer, with those of the server itself."""
+        own = [(b"date", _date()), (b"server", _SERVER), *fields]
+        if self._closing and self._http.reusable:
+            own.append((b"connection", b"close"))
+        return own
 
     async def _read_head(self) -> RequestHead | None:
         """The next request's head, or None where the client closed, or stayed idle, before it."""
         http, now = self._http, self._backend.now
         begun = len(http.buffer) > 0
+        self._idle = not begun
         if not begun:
             http.buffer.shrink()  # it may lie idle for long
         deadline = now() + (self._limits.head if begun else self._limits.idle)
@@ -111,6 +127,7 @@ class Connection:
                 return None
             if not begun:
                 begun, deadline = True, now() + self._limits.head
+                self._idle = False
 
     async def _linger(self) -> None:
         """Read on, to no end, until the client closes; for a short time, and not much."""
@@ -139,11 +156,13 @@ class _WireChannel:
         http: ServerConnection,
         limits: ServerLimits,
         head: RequestHead | None,
+        own: Callable[[RawHeaders], RawHeaders],
     ) -> None:
         self._backend = backend
         self._transport = transport
         self._http = http
         self._limits = limits
+        self._own = own
         self.method = "" if head is None else head.method
         self.target = "" if head is None else head.target
         self.headers: Mapping[str, str] = (
@@ -202,11 +221,12 @@ class _WireChannel:
     # -- answering -------------------------------------------------------------
 
     async def answer(self, status: int, fields: RawHeaders, body: bytes) -> None:
-        await self._send(self._http.send_response(status, _own(fields), body))
+        await self._send(self._http.send_response(status, self._own(fields), body))
 
     async def send(self, data: bytes, head: RawHeaders | None = None, *, last: bool = False) -> None:
         http = self._http
-        framed = http.send_data(data) if head is None else http.send_response(200, _own(head)) + http.send_data(data)
+        opening = b"" if head is None else http.send_response(200, self._own(head))
+        framed = opening + http.send_data(data)
         await self._send(framed + http.send_end() if last else framed)
 
     async def _send(self, data: bytes) -> None:
@@ -214,11 +234,6 @@ class _WireChannel:
             await self._transport.send(data, self._backend.now() + self._limits.write)
         except (OSError, TimeoutError):
             raise ClientGone from None
-
-
-def _own(fields: RawHeaders) -> RawHeaders:
-    """The fields of an answer, with those of the server itself."""
-    return [(b"date", _date()), (b"server", _SERVER), *fields]
 
 
 def _not_http(error: LimitExceededError | RemoteProtocolError) -> RequestError:

@@ -20,6 +20,7 @@ class ServerLimits:
     head, body: from a head's first byte to its last, and the same for a body. Above it, 408.
     write: how long a client may take no byte of what is ready for it.
     keep_alive: how long a stream may be silent before a comment is sent; None for never.
+    shutdown: how long the answers under way may take once a graceful shutdown has begun.
     """
 
     head_bytes: int = 65_536
@@ -30,6 +31,7 @@ class ServerLimits:
     body: float = 120.0
     write: float = 60.0
     keep_alive: float | None = 15.0
+    shutdown: float = 20.0
 
 
 DEFAULT_SERVER_LIMITS: Final = ServerLimits()

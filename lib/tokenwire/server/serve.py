@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tokenwire.backends import detect, named
-from tokenwire.backends.base import Backend, Transport
+from tokenwire.backends.base import Backend, Event, Transport
 from tokenwire.server.channel import ClientGone
 from tokenwire.server.connection import Connection
 from tokenwire.server.endpoint import Endpoint
@@ -20,14 +20,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Serving", "serve"]
 
-class Serving(NamedTuple):
+class Serving:
     """An endpoint that listens.
 
     address: (host, port), or the path of a Unix socket. url: for clients of the first kind, else "".
     """
 
-    address: tuple[str, int] | str
-    url: str
+    def __init__(self, address: tuple[str, int] | str, url: str, lobby: _Lobby) -> None:
+        self.address = address
+        self.url = url
+        self._lobby = lobby
+
+    def shutdown(self, seconds: float | None = None) -> None:
+        """Begin a graceful shutdown: `serve` returns when it is done.
+
+        No new connection is accepted, and idle ones are closed at once. Answers under way have these
+        seconds (None: `ServerLimits.shutdown`), and are then cancelled. Called again, the new deadline
+        counts. Synchronous; from another thread, go through asyncio's `loop.call_soon_threadsafe` or trio's
+        `TrioToken.run_sync_soon`.
+        """
+        self._lobby.shutdown(seconds)
+
+    def __repr__(self) -> str:
+        return f"<Serving {self.url or self.address}>"
 
 
 async def serve(
@@ -36,6 +51,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     uds: str | None = None,
+    reuse_port: bool = False,
     ssl_context: ssl.SSLContext | None = None,
     backend: Backend | str | None = None,
     model: str | None = None,
@@ -45,7 +61,7 @@ async def serve(
     started: Callable[[Serving], object] | None = None,
     task_status: Any = None,
 ) -> None:
-    """Answer both endpoint families with one handler, until cancelled.
+    """Answer both endpoint families with one handler, until cancelled, or shut down (`Serving.shutdown`).
 
     handler: called with a Request, returns an async iterable of tokens (`str`, or
         those of `tokenwire.server`): an async generator function is one. It is
@@ -58,30 +74,32 @@ async def serve(
     max_choices: the largest `n` that the handler serves; its tokens then say their choice.
     started: called with a Serving once it listens; task_status, as `nursery.start` passes it, likewise.
 
+    reuse_port: share the port with other processes that say so too (SO_REUSEPORT).
+
     Raises OSError where it cannot listen. Cancelled, it closes every connection at once.
     """
     if backend is None:
         backend = detect()
     elif isinstance(backend, str):
         backend = named(backend)
-    listener = await backend.listen(host, port, uds=uds, ssl_context=ssl_context)
     endpoint = Endpoint(handler, model=model, models=models, max_choices=max_choices, limits=limits)
-
-    async def handle(transport: Transport) -> None:
-        await converse(endpoint, backend, transport)
-
-    try:
-        serving = Serving(listener.address, _url(listener.address, secure=ssl_context is not None))
+    listener = await backend.listen(host, port, uds=uds, ssl_context=ssl_context, reuse_port=reuse_port)
+    with contextlib.ExitStack() as door:  # closed once: its path may be another's by then
+        if uds is not None:
+            door.callback(_unlink, uds)
+        door.callback(listener.close)
+        lobby = _Lobby(backend, endpoint, door.close)
+        serving = Serving(listener.address, _url(listener.address, secure=ssl_context is not None), lobby)
         if started is not None:
             started(serving)
         if task_status is not None:
             task_status.started(serving)
-        await backend.serve(listener, handle)
-    finally:
-        listener.close()
-        if uds is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(uds)
+        await backend.first(lambda: backend.serve(listener, lobby.receive), lobby.close)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _url(address: tuple[str, int] | str, *, secure: bool) -> str:
@@ -93,10 +111,51 @@ def _url(address: tuple[str, int] | str, *, secure: bool) -> str:
     return f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
 
-async def converse(endpoint: Endpoint, backend: Backend, transport: Transport) -> None:
+class _Lobby:
+    """The connections that are open, and the way out of it."""
+
+    def __init__(self, backend: Backend, endpoint: Endpoint, shut: Callable[[], object]) -> None:
+        self._backend = backend
+        self._endpoint = endpoint
+        self._shut = shut  # the door: nobody comes in any more
+        self._open: set[Connection] = set()
+        self._deadline: float | None = None  # none is asked for yet
+        self._changed: Event = backend.event()  # a deadline is set, or the last connection has closed
+
+    async def receive(self, transport: Transport) -> None:
+        """Serve one connection."""
+        connection = Connection(self._endpoint, self._backend, transport)
+        if self._deadline is not None:
+            connection.finish()  # it was shaking hands meanwhile
+        self._open.add(connection)
+        try:
+            await converse(connection, transport)
+        finally:
+            self._open.remove(connection)
+            if self._deadline is not None and not self._open:
+                self._changed.set()
+
+    def shutdown(self, seconds: float | None) -> None:
+        self._deadline = self._backend.now() + (self._endpoint.limits.shutdown if seconds is None else seconds)
+        self._changed.set()
+
+    async def close(self) -> None:
+        """Wait for a shutdown to be asked for, and to be over."""
+        await self._changed.wait(None)
+        self._shut()
+        for connection in self._open:
+            connection.finish()
+        while self._open:
+            self._changed = self._backend.event()
+            if not await self._changed.wait(self._deadline):
+                log.warning("shutdown: %d connections are cut", len(self._open))
+                return
+
+
+async def converse(connection: Connection, transport: Transport) -> None:
     """Serve one connection, and close it. A fault of ours is logged, and ends no other."""
     try:
-        await Connection(endpoint, backend, transport).run()
+        await connection.run()
         await transport.aclose()
     except (ClientGone, OSError, TimeoutError):
         transport.abort()
