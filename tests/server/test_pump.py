@@ -16,11 +16,10 @@ from tokenwire.backends import named
 from tokenwire.errors import LocalProtocolError
 from tokenwire.server import Request, RequestError
 from tokenwire.server.channel import ClientGone
-from tokenwire.server.connection import Connection
 from tokenwire.server.endpoint import Endpoint
 from tokenwire.server.limits import DEFAULT_SERVER_LIMITS
 from tokenwire.server.pump import _noticing
-from tokenwire.server.serve import _url, converse
+from tokenwire.server.serve import _Lobby, _url
 
 # -- Noticing a wait -----------------------------------------------------------
 
@@ -221,7 +220,7 @@ LIVES = pytest.mark.parametrize("live", [live_asyncio, live_trio])
 async def served(backend: str, life: Any, transport: Any) -> None:
     handler = life.handler if isinstance(life, Life) else life
     endpoint = Endpoint(handler, model=None, models=None, max_choices=1, limits=DEFAULT_SERVER_LIMITS)
-    await converse(Connection(endpoint, named(backend), transport), transport)
+    await _Lobby(named(backend), endpoint, lambda: None).receive(transport)
 
 
 @LIVES

@@ -57,6 +57,11 @@ class Application:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What it has done so far: as `Serving.stats`, without connections, which are the server's."""
+        return self._endpoint.stats.snapshot()
+
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one scope: http, or lifespan; a WebSocket is closed before it opens (the server says 403)."""
         kind = scope["type"]

@@ -82,7 +82,7 @@ class Connection:
         try:
             head = await self._read_head()
         except RequestError as error:
-            await endpoint.refuse(self._channel(None), error)
+            await endpoint.serve(self._backend, self._channel(None), error)
         else:
             if head is None:
                 return False

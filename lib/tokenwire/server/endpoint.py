@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from tokenwire.backends.base import Backend
-from tokenwire.server.channel import Channel, RawHeaders
+from tokenwire.server.channel import Channel, ClientGone, RawHeaders
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError
 from tokenwire.server.pump import Handler, Pump
@@ -20,6 +20,7 @@ from tokenwire.server.reading import read_request
 from tokenwire.server.request import Family
 from tokenwire.server.routes import models_body, route
 from tokenwire.server.session import open_session
+from tokenwire.server.stats import Meter, Stats
 
 __all__ = ["Endpoint"]
 
@@ -54,31 +55,51 @@ class Endpoint:
         self._max_choices = max_choices
         self.limits = limits
         self._created = time.time()
+        self.stats = Stats()
 
-    async def serve(self, backend: Backend, channel: Channel) -> None:
-        """Answer one request. Raises ClientGone; cancelled, the answer is cut where it stands."""
+    async def serve(self, backend: Backend, channel: Channel, wrong: RequestError | None = None) -> None:
+        """Answer one request. Raises ClientGone; cancelled, the answer is cut where it stands.
+
+        wrong: what is wrong with the request already.
+        """
+        meter = self.stats.begin(channel.method, channel.target, backend.now())
         try:
             try:
-                where = route(channel.method, channel.target)
-            except RequestError:
-                await channel.skip_body()
-                raise
-            body = await channel.read_body()
-            if where.kind == "models" or where.kind == "model":
-                answer = models_body(where, self._models, created=self._created)
-                await channel.answer(200, _fields(b"application/json"), answer)
-            else:
-                await self._stream(backend, channel, where.kind, body)
-        except RequestError as error:
-            await self.refuse(channel, error)
+                if wrong is not None:
+                    raise wrong
+                await self._answer(backend, channel, meter)
+            except RequestError as error:
+                fields = _fields(b"application/json")
+                fields += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+                await self._whole(channel, meter, error.status, fields, error.body())
+        except ClientGone:
+            meter.gone = True
+            raise
+        finally:
+            self.stats.end(meter, backend.now())
 
-    async def refuse(self, channel: Channel, error: RequestError) -> None:
-        """Answer with an error. Raises ClientGone."""
-        fields = _fields(b"application/json")
-        fields += [(name.encode(), value.encode()) for name, value in error.headers.items()]
-        await channel.answer(error.status, fields, error.body())
+    async def _answer(self, backend: Backend, channel: Channel, meter: Meter) -> None:
+        try:
+            where = route(channel.method, channel.target)
+        except RequestError:
+            await channel.skip_body()
+            raise
+        meter.family = "models" if where.kind == "model" else where.kind
+        body = await channel.read_body()
+        if where.kind == "models" or where.kind == "model":
+            answer = models_body(where, self._models, created=self._created)
+            await self._whole(channel, meter, 200, _fields(b"application/json"), answer)
+        else:
+            await self._stream(backend, channel, meter, where.kind, body)
 
-    async def _stream(self, backend: Backend, channel: Channel, family: Family, body: bytes | bytearray) -> None:
+    async def _whole(self, channel: Channel, meter: Meter, status: int, fields: RawHeaders, body: bytes) -> None:
+        meter.status = status
+        await channel.answer(status, fields, body)
+        meter.bytes += len(body)
+
+    async def _stream(
+        self, backend: Backend, channel: Channel, meter: Meter, family: Family, body: bytes | bytearray
+    ) -> None:
         request = read_request(
             family, body, headers=channel.headers, max_choices=self._max_choices, clock=backend
         )
@@ -89,4 +110,9 @@ class Endpoint:
         if request.stream:
             # Proxies must neither keep a stream nor gather it (nginx gathers unless told not to).
             fields += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-        await Pump(backend, channel, self.limits, session, request, fields).run(self._handler)
+        meter.streaming = request.stream
+        pump = Pump(backend, channel, self.limits, session, request, fields, meter)
+        try:
+            await pump.run(self._handler)
+        finally:
+            self.stats.errors += pump.failed

@@ -36,6 +36,7 @@ from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError, as_request_error
 from tokenwire.server.request import Request
 from tokenwire.server.session import KEEP_ALIVE, Session
+from tokenwire.server.stats import Meter
 
 __all__ = ["Handler", "Pump", "log"]
 
@@ -74,7 +75,7 @@ def _noticing(awaitable: Any, waits: Callable[[], None]) -> Generator[Any, Any, 
 class Pump:
     """One answer on its way.
 
-    head: the fields of the answer's head, without those of its framing.
+    head: the fields of the answer's head, without those of its framing. meter: told what is sent.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Pump:
         session: Session,
         request: Request,
         head: RawHeaders,
+        meter: Meter,
     ) -> None:
         self._backend = backend
         self._channel = channel
         self._limits = limits
         self._session = session
         self._request = request
+        self._meter = meter
         self._fields = head
         self._head: RawHeaders | None = head  # until it is sent
         self._first = session.start()
@@ -103,6 +106,7 @@ class Pump:
         self._room: Event | None = None  # what produce waits for while others send
         self._gone = False
         self._done = False
+        self.failed = False  # the handler did, by a fault of its own
         self._sent_at = backend.now()
 
     async def run(self, handler: Handler) -> None:
@@ -128,7 +132,7 @@ class Pump:
     # -- produce ---------------------------------------------------------------
 
     async def _produce(self, handler: Handler) -> None:
-        session = self._session
+        session, meter = self._session, self._meter
         iterator: Any = None
         try:
             try:
@@ -143,6 +147,7 @@ class Pump:
                     except StopAsyncIteration:
                         break
                     frames = session.token(token)
+                    meter.tokens += 1
                     if self._request.stream and (frames or not self._opened):
                         await self._add(frames)
                     elif self._gone:
@@ -185,7 +190,9 @@ class Pump:
 
     async def _finish(self, last: bytes) -> None:
         if not self._request.stream:
+            self._meter.status = 200
             await self._channel.answer(200, self._fields, last)
+            self._meter.bytes += len(last)
             return
         if not self._opened:
             self._open()
@@ -198,6 +205,7 @@ class Pump:
 
     async def _fail(self, error: Exception) -> None:
         if not isinstance(error, RequestError):
+            self.failed = True
             log.error("the handler failed", exc_info=error)
         if self._opened:
             await self._finish(self._session.fail(error))
@@ -209,7 +217,10 @@ class Pump:
             *((name.encode(), value.encode()) for name, value in told.headers.items()),
         ]
         self._sending = True  # and so no comment comes between
-        await self._channel.answer(told.status, fields, told.body())
+        self._meter.status = told.status
+        body = told.body()
+        await self._channel.answer(told.status, fields, body)
+        self._meter.bytes += len(body)
 
     # -- sending ---------------------------------------------------------------
 
@@ -231,7 +242,9 @@ class Pump:
         self._make_room()
         head, self._head = self._head, None
         self._sent_at = self._backend.now()
+        self._meter.status = 200
         await self._channel.send(frames, head, last=last)
+        self._meter.bytes += len(frames)
 
     def _make_room(self) -> None:
         if self._room is not None:

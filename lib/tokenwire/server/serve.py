@@ -14,6 +14,7 @@ from tokenwire.server.connection import Connection
 from tokenwire.server.endpoint import Endpoint
 from tokenwire.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
 from tokenwire.server.pump import Handler, log
+from tokenwire.server.stats import Stats
 
 if TYPE_CHECKING:
     import ssl
@@ -40,6 +41,15 @@ class Serving:
         `TrioToken.run_sync_soon`.
         """
         self._lobby.shutdown(seconds)
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What the endpoint has done so far, as a plain dict that is yours.
+
+        connections, open (now); requests, by family and status; under_way and streams (now); tokens,
+        bytes_out, disconnects, errors. `Stats.snapshot` describes each.
+        """
+        return self._lobby.stats.snapshot()
 
     def __repr__(self) -> str:
         return f"<Serving {self.url or self.address}>"
@@ -123,17 +133,35 @@ class _Lobby:
         self._changed: Event = backend.event()  # a deadline is set, or the last connection has closed
 
     async def receive(self, transport: Transport) -> None:
-        """Serve one connection."""
+        """Serve one connection, and close it."""
         connection = Connection(self._endpoint, self._backend, transport)
         if self._deadline is not None:
             connection.finish()  # it was shaking hands meanwhile
         self._open.add(connection)
+        stats = self._endpoint.stats
+        stats.connections += 1
+        stats.open += 1
         try:
-            await converse(connection, transport)
+            await connection.run()
+            await transport.aclose()
+        except (ClientGone, OSError, TimeoutError):
+            transport.abort()
+        except Exception as error:  # a fault of ours must not end the other connections
+            transport.abort()
+            stats.errors += 1
+            log.error("a connection failed", exc_info=error)
+        except BaseException:
+            transport.abort()
+            raise
         finally:
+            stats.open -= 1
             self._open.remove(connection)
             if self._deadline is not None and not self._open:
                 self._changed.set()
+
+    @property
+    def stats(self) -> Stats:
+        return self._endpoint.stats
 
     def shutdown(self, seconds: float | None) -> None:
         self._deadline = self._backend.now() + (self._endpoint.limits.shutdown if seconds is None else seconds)
@@ -150,18 +178,3 @@ class _Lobby:
             if not await self._changed.wait(self._deadline):
                 log.warning("shutdown: %d connections are cut", len(self._open))
                 return
-
-
-async def converse(connection: Connection, transport: Transport) -> None:
-    """Serve one connection, and close it. A fault of ours is logged, and ends no other."""
-    try:
-        await connection.run()
-        await transport.aclose()
-    except (ClientGone, OSError, TimeoutError):
-        transport.abort()
-    except Exception as error:
-        log.error("a connection failed", exc_info=error)
-        transport.abort()
-    except BaseException:
-        transport.abort()
-        raise
