@@ -33,7 +33,7 @@ from support.loops import (
     trusting,
     ways,
 )
-from tokenwire.backends.base import Origin, Transport
+from tokenwire.backends.base import Origin, Start, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
 
 
@@ -1017,3 +1017,99 @@ def test_listen_on_what_is_taken(way: Way, tmp_path: Path) -> None:
             await backend.listen("", 0, uds=str(tmp_path / "no" / "such" / "folder"))
 
     way.run(main)
+
+
+# -- tasks that outlive who began them -------------------------------------------------------------
+
+
+@async_ways
+def test_tend_lets_a_task_outlive_who_began_it(way: Way) -> None:
+    backend = way.backend
+    seen: list[str] = []
+
+    async def main() -> None:
+        over = backend.event()
+
+        async def outlives() -> None:
+            await rounds(backend)
+            seen.append("outlived")
+            over.set()
+
+        async def within(start: Start) -> None:
+            async def begins() -> None:
+                start(outlives)
+
+            await backend.first(begins, functools.partial(backend.sleep, PATIENCE))
+            seen.append("begun")
+            await over.wait(None)
+
+        await backend.tend(within)
+
+    way.run(main)
+    assert seen == ["begun", "outlived"]
+
+
+@async_ways
+@pytest.mark.parametrize("how", ["returns", "raises", "is cancelled"])
+@pytest.mark.parametrize("patience", [0, 3])
+def test_tend_ends_what_it_has_begun(way: Way, how: str, patience: int) -> None:
+    backend = way.backend
+    begun: list[int] = []
+    ended: list[int] = []
+
+    async def waits() -> None:
+        begun.append(1)
+        try:
+            await backend.sleep(PATIENCE)
+        finally:
+            ended.append(1)
+
+    async def within(start: Start) -> None:
+        start(waits)
+        start(waits)
+        await rounds(backend, patience)
+        if how == "raises":
+            raise LookupError("main's own")
+        if how == "is cancelled":
+            await backend.sleep(PATIENCE)
+
+    async def main() -> None:
+        if how == "raises":
+            with pytest.raises(LookupError, match="main's own"):
+                await backend.tend(within)
+        elif how == "returns":
+            await backend.tend(within)
+        else:
+            await backend.first(lambda: backend.tend(within), functools.partial(rounds, backend, patience))
+        assert len(begun) == len(ended)
+
+    way.run(main)
+    assert patience == 0 or len(begun) == 2
+
+
+@async_ways
+def test_tend_lets_a_tasks_failure_through(way: Way) -> None:
+    backend = way.backend
+    ended: list[str] = []
+
+    async def waits(name: str) -> None:
+        try:
+            await backend.sleep(PATIENCE)
+        finally:
+            ended.append(name)
+
+    async def within(start: Start) -> None:
+        start(functools.partial(waits, "other"))
+        await rounds(backend, 3)
+        start(lambda: _raise(LookupError("a task's")))
+        try:
+            await waits("main")
+        finally:
+            start(functools.partial(waits, "too late"))
+
+    async def main() -> None:
+        with pytest.raises(LookupError, match="a task's"):
+            await backend.tend(within)
+
+    way.run(main)
+    assert {"main", "other"} <= set(ended)

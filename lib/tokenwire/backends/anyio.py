@@ -20,7 +20,7 @@ import anyio.lowlevel
 from anyio.abc import SocketAttribute
 
 from tokenwire.backends import detect
-from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import tune
 from tokenwire.backends.tls import secure
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -206,6 +206,9 @@ class AnyioBackend:
                 tasks.start_soon(one, function)
         if failures:
             raise failures[0]
+
+    async def tend(self, main: Callable[[Start], Awaitable[None]]) -> None:
+        await detect().tend(main)  # anyio's own tasks belong to these libraries too
 
 
 _backend = AnyioBackend()

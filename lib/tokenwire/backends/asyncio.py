@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from tokenwire.backends.asyncio_dial import dial, settle
 from tokenwire.backends.asyncio_transport import AsyncioTransport, expire, let_others_run
-from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import bound, bound_unix
 from tokenwire.backends.tls import HANDSHAKE, secure
 
@@ -195,9 +195,7 @@ class AsyncioBackend:
                 finally:
                     listener.close()
         except BaseExceptionGroup as group:
-            if len(group.exceptions) > 1:
-                raise
-            raise group.exceptions[0] from None
+            raise _only(group) from None
         finally:
             for accepted in begun:
                 accepted.close()
@@ -227,6 +225,37 @@ class AsyncioBackend:
             error = None if task.cancelled() else task.exception()
             if error is not None:
                 raise error
+
+    async def tend(self, main: Callable[[Start], Awaitable[None]]) -> None:
+        begun: set[asyncio.Task[None]] = set()
+
+        async def one(function: Callable[[], Awaitable[None]]) -> None:
+            await function()
+
+        def start(function: Callable[[], Awaitable[None]]) -> None:
+            coroutine = one(function)
+            try:
+                task = tasks.create_task(coroutine)
+            except RuntimeError:  # one has failed just now, and all the others are about to be cancelled
+                coroutine.close()
+                return
+            begun.add(task)
+            task.add_done_callback(begun.discard)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                try:
+                    await main(start)
+                finally:
+                    for task in begun:
+                        task.cancel()
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a task group has wrapped, where that is one exception."""
+    return group.exceptions[0] if len(group.exceptions) == 1 else group
 
 
 _backend = AsyncioBackend()

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Backend", "Event", "Listener", "Origin", "Transport"]
+__all__ = ["Backend", "Event", "Listener", "Origin", "Start", "Transport"]
+
+#: Begins an async function in a task of its own, and returns at once.
+Start = Callable[[Callable[[], Awaitable[None]]], object]
 
 
 class Origin(NamedTuple):
@@ -138,3 +141,10 @@ class Backend(Protocol):
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
         """Run these together; as soon as one returns or raises, cancel the others and wait for them."""
+
+    async def tend(self, main: Callable[[Start], Awaitable[None]]) -> None:
+        """Run main(start). start, called from any task of this run, begins one that may outlive who began it.
+
+        Once main has returned, raised or been cancelled, those are cancelled and waited for.
+        An exception out of one of them cancels main and the others, and goes through.
+        """

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from tokenwire.backends.base import Listener, Origin, Transport
+from tokenwire.backends.base import Listener, Origin, Start, Transport
 from tokenwire.backends.sync import run
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -207,4 +207,7 @@ class MemoryBackend:
         raise NotImplementedError("memory sends no signals")
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> NoReturn:
+        raise NotImplementedError("nothing runs beside anything in memory")
+
+    async def tend(self, main: Callable[[Start], Awaitable[None]]) -> NoReturn:
         raise NotImplementedError("nothing runs beside anything in memory")

@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import tune
 from tokenwire.backends.sync_dial import dial, dial_path
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -186,6 +186,9 @@ class SyncBackend:
         raise NotImplementedError("serving needs asyncio or trio")
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> NoReturn:
+        raise NotImplementedError("serving needs asyncio or trio")
+
+    async def tend(self, main: Callable[[Start], Awaitable[None]]) -> NoReturn:
         raise NotImplementedError("serving needs asyncio or trio")
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from tokenwire.backends.base import Backend, Listener, Origin, Transport
+from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import bound, bound_unix, tune
 from tokenwire.backends.tls import HANDSHAKE, secure
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -214,11 +214,7 @@ class TrioBackend:
                     listener.accepting = None
                 await trio.sleep_forever()  # until cancelled, by the caller or for a handle that failed
         except BaseExceptionGroup as group:
-            # Nurseries wrap what a handler raised, one in the other.
-            failure: BaseException = group
-            while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
-                failure = failure.exceptions[0]
-            raise failure from None
+            raise _only(group) from None
 
     async def signals(self, numbers: Sequence[int], function: Callable[[int], object]) -> None:
         with trio.open_signal_receiver(*numbers) as received:
@@ -240,6 +236,22 @@ class TrioBackend:
                 nursery.start_soon(one, function)
         if failures:
             raise failures[0]
+
+    async def tend(self, main: Callable[[Start], Awaitable[None]]) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                await main(nursery.start_soon)
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What nurseries have wrapped, one in the other, where that is one exception."""
+    failure: BaseException = group
+    while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+        failure = failure.exceptions[0]
+    return failure
 
 
 def _bare(stream: trio.SocketStream) -> TrioTransport:
