@@ -250,7 +250,9 @@ def test_backends_see_no_frame() -> None:
             assert room in ("_version", "errors", "policy", "proxy", "wire.buffer", "backends"), str(found)
 
 
-@pytest.mark.parametrize("colour", ["wire", "families", "pipeline", "policy", "proxy", "errors", "server.session"])
+@pytest.mark.parametrize(
+    "colour", ["wire", "families", "pipeline", "policy", "proxy", "errors", "server.session", "server.store"]
+)
 def test_half_of_the_house_has_no_colour(colour: str) -> None:
     modules = [module for module in MODULES if module == colour or module.startswith(colour + ".")]
     assert modules

@@ -140,3 +140,28 @@ def test_a_path_is_given_up_at_once(backend: str, tmp_path: Path) -> None:
                 other.ask("POST", "/v1/chat/completions", CHAT)
                 assert b"[DONE]" in other.answer()[1]
             assert os.path.exists(path)
+
+
+def test_the_background_has_its_time_too(backend: str) -> None:
+    handler = Held()
+    with serving(handler, backend=backend) as server, RawClient(server) as client:
+        client.ask("POST", "/v1/responses", {**RESPONSES, "stream": False, "background": True})
+        assert json.loads(client.answer()[1])["status"] == "queued"
+        assert handler.begun.wait(PATIENCE)
+        hang_up(server)
+        assert client.closed()
+        assert not handler.ended.is_set()
+        handler.go_on.set()
+        assert handler.ended.wait(PATIENCE)
+    assert nobody_answers(server.address)
+
+
+def test_the_background_is_cut_in_the_end(backend: str, caplog: pytest.LogCaptureFixture) -> None:
+    handler = Held()
+    with serving(handler, backend=backend) as server, RawClient(server) as client:
+        client.ask("POST", "/v1/responses", {**RESPONSES, "stream": False, "background": True})
+        assert handler.begun.wait(PATIENCE)
+        hang_up(server, 0.05)
+        assert handler.ended.wait(PATIENCE)
+    assert not handler.go_on.is_set()
+    assert "1 responses in the background are cut" in caplog.text

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from tokenwire.backends import detect
 from tokenwire.backends.base import Backend
+from tokenwire.server.background import OnDisconnect
 from tokenwire.server.channel import ClientGone, RawHeaders
 from tokenwire.server.endpoint import Endpoint
 from tokenwire.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
@@ -41,14 +42,22 @@ def asgi(
     models: Sequence[str] | None = None,
     max_choices: int = 1,
     limits: ServerLimits = DEFAULT_SERVER_LIMITS,
+    on_disconnect: OnDisconnect = "cancel",
 ) -> Application:
     """An ASGI 3 application that answers both endpoint families with one handler.
 
     The parameters are those of `serve`. Of the limits, body_bytes, body, pending_bytes, write and
     keep_alive hold here; the others are the server's own business. Its routes are those of `serve`,
     below the prefix that it is mounted at.
+
+    What outlives its connection (background=True, store=True) lives in the server's lifespan: it is
+    refused where there is none, as in an application that is mounted.
     """
-    return Application(Endpoint(handler, model=model, models=models, max_choices=max_choices, limits=limits))
+    return Application(
+        Endpoint(
+            handler, model=model, models=models, max_choices=max_choices, limits=limits, on_disconnect=on_disconnect
+        )
+    )
 
 
 class Application:
@@ -70,21 +79,22 @@ class Application:
             with contextlib.suppress(ClientGone):
                 await self._endpoint.serve(backend, _AsgiChannel(backend, scope, receive, send, self._endpoint.limits))
         elif kind == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
         elif kind == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
             raise NotImplementedError(f"an ASGI scope of type {kind!r}")
 
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """There is nothing to start or to stop; a server that asks is told so."""
-    while True:
-        event = await receive()
-        await send({"type": f"{event['type']}.complete"})
-        if event["type"] == "lifespan.shutdown":
-            return
+        async def between() -> None:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()  # lifespan.shutdown
+
+        await self._endpoint.background.tend(detect(), between)
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 class _AsgiChannel:

@@ -10,19 +10,28 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 
 from tokenwire.backends.base import Backend
+from tokenwire.server.background import Background, Frames, OnDisconnect, Outliving
 from tokenwire.server.channel import Channel, ClientGone, RawHeaders
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError
 from tokenwire.server.pump import Handler, Pump
 from tokenwire.server.reading import read_request
-from tokenwire.server.request import Family
-from tokenwire.server.routes import models_body, route
-from tokenwire.server.session import open_session
+from tokenwire.server.request import Family, Request
+from tokenwire.server.responses import ResponsesSession
+from tokenwire.server.routes import Route, models_body, route
+from tokenwire.server.session import Session, open_session
 from tokenwire.server.stats import Meter, Stats
+from tokenwire.server.store import Record
 
 __all__ = ["Endpoint"]
+
+#: How routes are counted, where not by their own names.
+_FAMILIES: Final = {"model": "models", "response": "responses", "cancel": "responses"}
 
 
 def _new_id(prefix: str) -> str:
@@ -46,7 +55,10 @@ class Endpoint:
         models: Sequence[str] | None,
         max_choices: int,
         limits: ServerLimits,
+        on_disconnect: OnDisconnect = "cancel",
     ) -> None:
+        if on_disconnect not in ("cancel", "finish"):
+            raise ValueError(f"on_disconnect is 'cancel' or 'finish', not {on_disconnect!r}")
         self._handler = handler
         self._model = getattr(handler, "model", None) if model is None else model
         if models is None:
@@ -56,6 +68,7 @@ class Endpoint:
         self.limits = limits
         self._created = time.time()
         self.stats = Stats()
+        self.background = Background(handler, limits, self.stats, finishes=on_disconnect == "finish")
 
     async def serve(self, backend: Backend, channel: Channel, wrong: RequestError | None = None) -> None:
         """Answer one request. Raises ClientGone; cancelled, the answer is cut where it stands.
@@ -84,28 +97,86 @@ class Endpoint:
         except RequestError:
             await channel.skip_body()
             raise
-        meter.family = "models" if where.kind == "model" else where.kind
+        meter.family = _FAMILIES.get(where.kind, where.kind)
         body = await channel.read_body()
         if where.kind == "models" or where.kind == "model":
             answer = models_body(where, self._models, created=self._created)
             await self._whole(channel, meter, 200, _fields(b"application/json"), answer)
+        elif where.kind == "response" or where.kind == "cancel":
+            await self._stored(backend, channel, meter, where)
         else:
-            await self._stream(backend, channel, meter, where.kind, body)
+            await self._create(backend, channel, meter, where.kind, body)
 
     async def _whole(self, channel: Channel, meter: Meter, status: int, fields: RawHeaders, body: bytes) -> None:
         meter.status = status
         await channel.answer(status, fields, body)
         meter.bytes += len(body)
 
-    async def _stream(
+    async def _create(
         self, backend: Backend, channel: Channel, meter: Meter, family: Family, body: bytes | bytearray
     ) -> None:
+        background = self.background
         request = read_request(
-            family, body, headers=channel.headers, max_choices=self._max_choices, clock=backend
+            family,
+            body,
+            headers=channel.headers,
+            max_choices=self._max_choices,
+            keeps=background.keeps,
+            clock=backend,
         )
-        session = open_session(
-            request, model=self._model or request.model, now=time.time(), new_id=_new_id
-        )
+        if request.store and not background.has_room(request, backend.now()):
+            request = msgspec.structs.replace(request, store=False)
+        model, now = self._model or request.model, time.time()
+        if request.store:
+            made = ResponsesSession(request, model=model, now=now, new_id=_new_id, stream=True)
+            await self._follow_new(backend, channel, meter, request, background.begin(backend, request, made))
+            return
+        session = open_session(request, model=model, now=now, new_id=_new_id)
+        if not background.finishes:
+            await self._stream(backend, channel, meter, request, session, self._handler)
+            return
+        outliving = Outliving(backend, channel)
+        await self._stream(backend, outliving, meter, request, session, self._handler)
+        if outliving.gone:
+            raise ClientGone
+
+    async def _follow_new(
+        self, backend: Backend, channel: Channel, meter: Meter, request: Request, record: Record
+    ) -> None:
+        """The first answer about a response that is kept: its events, or the object, now or at the end."""
+        if request.background and not request.stream:
+            await self._whole(channel, meter, 200, _fields(b"application/json"), record.whole())
+            return
+        meter.per_token = 0
+        follower = self.background.follow(backend, record)
+        try:
+            await self._stream(backend, channel, meter, request, Frames(record, stream=request.stream), follower)
+        except ClientGone:
+            if not (request.background or self.background.finishes):
+                record.cancel(backend.now())
+            raise
+
+    async def _stored(self, backend: Backend, channel: Channel, meter: Meter, where: Route) -> None:
+        """What is asked of a response that was made before."""
+        background, now = self.background, backend.now()
+        record = background.cancel(where.name, now) if where.kind == "cancel" else background.store.get(where.name, now)
+        if not where.stream:
+            await self._whole(channel, meter, 200, _fields(b"application/json"), record.whole())
+            return
+        meter.per_token = 0
+        request = Request(family="responses", model="", stream=True)
+        follower = background.follow(backend, record, where.after)
+        await self._stream(backend, channel, meter, request, Frames(record, stream=True), follower)
+
+    async def _stream(
+        self,
+        backend: Backend,
+        channel: Channel,
+        meter: Meter,
+        request: Request,
+        session: Session,
+        handler: Handler,
+    ) -> None:
         fields = _fields(b"text/event-stream; charset=utf-8" if request.stream else b"application/json")
         if request.stream:
             # Proxies must neither keep a stream nor gather it (nginx gathers unless told not to).
@@ -113,6 +184,6 @@ class Endpoint:
         meter.streaming = request.stream
         pump = Pump(backend, channel, self.limits, session, request, fields, meter)
         try:
-            await pump.run(self._handler)
+            await pump.run(handler)
         finally:
             self.stats.errors += pump.failed

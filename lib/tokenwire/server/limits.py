@@ -21,6 +21,13 @@ class ServerLimits:
     write: how long a client may take no byte of what is ready for it.
     keep_alive: how long a stream may be silent before a comment is sent; None for never.
     shutdown: how long the answers under way may take once a graceful shutdown has begun.
+    stored: responses that are kept, those under way included. 1,000: above it the one that
+        ended first is forgotten, and where none has ended, 429.
+    stored_bytes: events of one kept response, within its last ones. 32 MiB: about 140,000 text deltas,
+        more than models answer with; a response that outgrows it fails.
+    stored_total_bytes: the same of all of them. 256 MiB: what a small machine can spare.
+    stored_age: how long a response is kept once it has ended. Ten minutes, as the official API
+        does for background responses.
     """
 
     head_bytes: int = 65_536
@@ -32,6 +39,10 @@ class ServerLimits:
     write: float = 60.0
     keep_alive: float | None = 15.0
     shutdown: float = 20.0
+    stored: int = 1_000
+    stored_bytes: int = 33_554_432
+    stored_total_bytes: int = 268_435_456
+    stored_age: float = 600.0
 
 
 DEFAULT_SERVER_LIMITS: Final = ServerLimits()

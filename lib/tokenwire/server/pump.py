@@ -38,7 +38,7 @@ from tokenwire.server.request import Request
 from tokenwire.server.session import KEEP_ALIVE, Session
 from tokenwire.server.stats import Meter
 
-__all__ = ["Handler", "Pump", "log"]
+__all__ = ["Handler", "Pump", "close", "iterate", "log"]
 
 T = TypeVar("T")
 
@@ -136,10 +136,7 @@ class Pump:
         iterator: Any = None
         try:
             try:
-                made = handler(self._request)
-                if not hasattr(made, "__aiter__"):
-                    made = await made  # an async function that returns its tokens
-                iterator = made.__aiter__()
+                iterator = await iterate(handler, self._request)
                 step = iterator.__anext__
                 while True:
                     try:
@@ -147,14 +144,14 @@ class Pump:
                     except StopAsyncIteration:
                         break
                     frames = session.token(token)
-                    meter.tokens += 1
+                    meter.tokens += meter.per_token
                     if self._request.stream and (frames or not self._opened):
                         await self._add(frames)
                     elif self._gone:
                         raise ClientGone  # asyncio: the handler has swallowed its cancellation
                 last = session.end()
             finally:
-                await _close(iterator)
+                await close(iterator)
         except ClientGone:
             raise
         except Exception as error:
@@ -281,7 +278,15 @@ class Pump:
         self._gone = True
 
 
-async def _close(iterator: Any) -> None:
+async def iterate(handler: Handler, request: Request) -> Any:
+    """Call the handler: the async iterator of its tokens."""
+    made = handler(request)
+    if not hasattr(made, "__aiter__"):
+        made = await made  # an async function that returns its tokens
+    return made.__aiter__()
+
+
+async def close(iterator: Any) -> None:
     """Close an async generator: its `finally` blocks run here, and not in some finalizer."""
     aclose: Callable[[], Awaitable[object]] | None = getattr(iterator, "aclose", None)
     if aclose is not None:

@@ -7,21 +7,24 @@ in `parameters` and `body`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from tokenwire.server.problem import RequestError
 from tokenwire.server.request import Call, Clock, Family, Message, Request, Tool
 
-__all__ = ["read_request"]
+__all__ = ["Keeps", "read_request"]
+
+Keeps: TypeAlias = Literal["none", "asked", "all"]
 
 # Fields that attributes of Request cover; the others are its parameters.
 _BOTH = {"model", "tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options"}
 _COVERED = {
     "chat": _BOTH
     | {"messages", "response_format", "reasoning_effort", "max_tokens", "max_completion_tokens", "n"},
-    "responses": _BOTH | {"input", "instructions", "text", "reasoning", "max_output_tokens"},
+    "responses": _BOTH
+    | {"input", "instructions", "text", "reasoning", "max_output_tokens", "background", "store"},
 }
 
 
@@ -31,11 +34,13 @@ def read_request(
     *,
     headers: Mapping[str, str],
     max_choices: int = 1,
+    keeps: Keeps = "none",
     clock: Clock | None = None,
 ) -> Request:
     """Read one request body. headers: by lower-case name.
 
-    max_choices: the largest `n` that the handler serves.
+    max_choices: the largest `n` that the handler serves. keeps: which responses the endpoint
+    keeps: none, those that ask for it (`store`, `background`), or all that do not decline it.
     Raises RequestError (400, or 415 for a body that does not call itself JSON).
     """
     media = headers.get("content-type")
@@ -67,6 +72,7 @@ def read_request(
         _read_chat(body, fields, max_choices)
     else:
         _read_responses(body, fields)
+        _read_store(body, fields, keeps)
     messages: tuple[Message, ...] = fields["messages"]
     fields["instructions"] = "\n\n".join(
         m.text for m in messages if m.role in ("system", "developer") and m.text
@@ -133,7 +139,7 @@ def _read_responses(body: dict[str, Any], fields: dict[str, Any]) -> None:
     wanted = _typed(text, "format", dict, "text.")
     if wanted is not None:
         _read_format(wanted, wanted, "text.format", fields)
-    # Nothing is kept between requests, so these can only be refused; silence would lose the conversation.
+    # No conversation is kept between requests, so this can only be refused; silence would lose what was said.
     previous = _typed(body, "previous_response_id", str)
     if previous is not None:
         raise _invalid(
@@ -141,10 +147,22 @@ def _read_responses(body: dict[str, Any], fields: dict[str, Any]) -> None:
             "previous_response_not_found",
             f"Previous response with id '{previous}' not found.",
         )
-    if _typed(body, "background", bool):
+
+
+def _read_store(body: dict[str, Any], fields: dict[str, Any], keeps: Keeps) -> None:
+    background, store = bool(_typed(body, "background", bool)), _typed(body, "store", bool)
+    if background and keeps == "none":
         raise _invalid(
             "background", "unsupported_value", "This endpoint does not run responses in the background."
         )
+    if background and store is False:
+        raise _invalid(
+            "background",
+            "invalid_value",
+            "A response in the background must be stored: 'store' must not be false where 'background' is true.",
+        )
+    fields["background"] = background
+    fields["store"] = background or (keeps != "none" and (store or (store is None and keeps == "all")))
 
 
 def _effort(value: str | None) -> str | None:

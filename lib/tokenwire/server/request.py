@@ -68,6 +68,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     max_tokens: the most tokens to answer with, reasoning included, or None.
     parameters: every field of the body that no attribute here covers (temperature, stop, seed, ...).
     include_usage: a stream's usage chunk was asked for. body: the JSON as it came.
+    background: the response goes on without its client. store: it is kept, for GET /responses/{id}.
     headers: by lower-case name. They may hold a key, so no repr shows them.
     clock: now() and sleep() of the library that runs the handler, or None without one.
     """
@@ -89,6 +90,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     stream: bool = False
     n: int = 1
     include_usage: bool = False
+    background: bool = False
+    store: bool = False
     parameters: dict[str, Any] = {}
     body: dict[str, Any] = {}
     headers: Mapping[str, str] = {}

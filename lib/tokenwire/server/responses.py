@@ -9,6 +9,10 @@ what is open closes it, and opens what it needs:
       output_item.done,
     completed
 
+A response in the background begins with created (status queued), queued, in_progress. One
+that is cancelled ends with `response.cancelled`, which is not in the official types: they
+have no terminal event for it, and without one a reader would wait, or take it for cut off.
+
 stream=False runs the same steps and writes none of them.
 """
 
@@ -94,12 +98,24 @@ class _Item:
 
 
 class ResponsesSession:
-    """`event:` and `data:` frames with sequence numbers; with stream=False one `response` object."""
+    """`event:` and `data:` frames with sequence numbers; with stream=False one `response` object.
 
-    def __init__(self, request: Request, *, model: str, now: float, new_id: Callable[[str], str]) -> None:
-        self._stream = request.stream
+    id: the response's. stream: frames are made, whatever the request says.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        model: str,
+        now: float,
+        new_id: Callable[[str], str],
+        stream: bool = False,
+    ) -> None:
+        self.id = new_id("resp_")
+        self._stream = stream or request.stream
         self._new_id = new_id
-        self._response = _response(request, model, now, new_id("resp_"))
+        self._response = _response(request, model, now, self.id)
         self._output: list[dict[str, Any]] = []
         self._sequence = 0
         self._item: _Item | None = None
@@ -110,10 +126,11 @@ class ResponsesSession:
         self._texts: list[str] = []
 
     def start(self) -> bytes:
-        response = self._snapshot("in_progress")
-        return self._frame("response.created", response=response) + self._frame(
-            "response.in_progress", response=response
-        )
+        frames = self._frame("response.created", response=self._snapshot())
+        if self._response["status"] == "queued":
+            frames += self._frame("response.queued", response=self._snapshot())
+            self._response["status"] = "in_progress"
+        return frames + self._frame("response.in_progress", response=self._snapshot())
 
     def token(self, token: Token) -> bytes:
         if type(token) is str and self._before is not None:
@@ -150,9 +167,8 @@ class ResponsesSession:
         frames = self._close_item(self._item_status())
         if self._reason in ("length", "content_filter"):
             reason = "max_output_tokens" if self._reason == "length" else "content_filter"
-            response = self._snapshot("incomplete", incomplete_details={"reason": reason})
-            return frames + self._last("response.incomplete", response)
-        return frames + self._last("response.completed", self._snapshot("completed"))
+            return frames + self._last("incomplete", incomplete_details={"reason": reason})
+        return frames + self._last("completed")
 
     def fail(self, error: BaseException) -> bytes:
         told = as_request_error(error)
@@ -161,8 +177,15 @@ class ResponsesSession:
         # The error first, as the API does it; then the terminal event, for those who wait for one.
         frames = self._frame("error", code=told.code, message=told.message, param=told.param)
         code = "rate_limit_exceeded" if told.status == 429 else "server_error"
-        response = self._snapshot("failed", error={"code": code, "message": told.message})
-        return frames + self._frame("response.failed", response=response)
+        return frames + self._last("failed", error={"code": code, "message": told.message})
+
+    def cancel(self) -> bytes:
+        """Instead of end: what was said so far stays, and the response is cancelled."""
+        return self._close_item("incomplete") + self._last("cancelled")
+
+    def whole(self) -> bytes:
+        """The response object as it is now, as JSON: the items that are done, and its status."""
+        return _encode(self._snapshot())
 
     # -- Frames ----------------------------------------------------------------
 
@@ -174,11 +197,13 @@ class ResponsesSession:
         data = _encode({"type": type, **fields, "sequence_number": number})
         return b"event: %b\ndata: %b\n\n" % (type.encode(), data)
 
-    def _last(self, type: str, response: dict[str, Any]) -> bytes:
-        return self._frame(type, response=response) if self._stream else _encode(response)
+    def _last(self, status: str, **changes: Any) -> bytes:
+        self._response |= {"status": status, **changes}
+        return self._frame(f"response.{status}", response=self._snapshot()) if self._stream else self.whole()
 
-    def _snapshot(self, status: str, **changes: Any) -> dict[str, Any]:
+    def _snapshot(self) -> dict[str, Any]:
         usage = self._usage
+        changes: dict[str, Any] = {}
         if usage is not None:
             changes["usage"] = {
                 "input_tokens": usage.input_tokens,
@@ -187,7 +212,7 @@ class ResponsesSession:
                 "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
                 "total_tokens": usage.input_tokens + usage.output_tokens,
             }
-        return {**self._response, "status": status, "output": self._output, **changes}
+        return {**self._response, "output": self._output, **changes}
 
     # -- Items and parts -------------------------------------------------------
 
@@ -314,8 +339,8 @@ def _response(request: Request, model: str, now: float, id: str) -> dict[str, An
         "id": id,
         "object": "response",
         "created_at": int(now),
-        "status": "in_progress",
-        "background": False,
+        "status": "queued" if request.background else "in_progress",
+        "background": request.background,
         "error": None,
         "incomplete_details": None,
         "instructions": body.get("instructions"),
@@ -326,7 +351,7 @@ def _response(request: Request, model: str, now: float, id: str) -> dict[str, An
         "parallel_tool_calls": request.parallel_tool_calls,
         "previous_response_id": None,
         "reasoning": {"effort": None, "summary": None, **(body.get("reasoning") or {})},
-        "store": False,  # nothing is kept, whatever was asked for
+        "store": request.store,
         "temperature": body.get("temperature"),
         "text": {"format": {"type": "text"}, **text},
         "tool_choice": body.get("tool_choice") or "auto",

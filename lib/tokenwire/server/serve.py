@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenwire.backends import detect, named
 from tokenwire.backends.base import Backend, Event, Transport
+from tokenwire.server.background import OnDisconnect
 from tokenwire.server.channel import ClientGone
 from tokenwire.server.connection import Connection
 from tokenwire.server.endpoint import Endpoint
@@ -68,6 +69,7 @@ async def serve(
     models: Sequence[str] | None = None,
     max_choices: int = 1,
     limits: ServerLimits = DEFAULT_SERVER_LIMITS,
+    on_disconnect: OnDisconnect = "cancel",
     started: Callable[[Serving], object] | None = None,
     task_status: Any = None,
 ) -> None:
@@ -82,17 +84,23 @@ async def serve(
     model: the name that answers bear; else the handler's own (`handler.model`), else the one asked for.
     models: the names that GET /v1/models tells; else that one name.
     max_choices: the largest `n` that the handler serves; its tokens then say their choice.
+    on_disconnect: what becomes of a handler whose client goes away. "cancel": it is cancelled, unless the
+        response is in the background (`background=True`). "finish": it goes on to its end; of a
+        response that does not decline to be stored the events are kept, to be asked for by its id.
     started: called with a Serving once it listens; task_status, as `nursery.start` passes it, likewise.
 
     reuse_port: share the port with other processes that say so too (SO_REUSEPORT).
 
-    Raises OSError where it cannot listen. Cancelled, it closes every connection at once.
+    Raises OSError where it cannot listen. Cancelled, it closes every connection, and cancels
+    every handler, at once.
     """
     if backend is None:
         backend = detect()
     elif isinstance(backend, str):
         backend = named(backend)
-    endpoint = Endpoint(handler, model=model, models=models, max_choices=max_choices, limits=limits)
+    endpoint = Endpoint(
+        handler, model=model, models=models, max_choices=max_choices, limits=limits, on_disconnect=on_disconnect
+    )
     listener = await backend.listen(host, port, uds=uds, ssl_context=ssl_context, reuse_port=reuse_port)
     with contextlib.ExitStack() as door:  # closed once: its path may be another's by then
         if uds is not None:
@@ -104,7 +112,9 @@ async def serve(
             started(serving)
         if task_status is not None:
             task_status.started(serving)
-        await backend.first(lambda: backend.serve(listener, lobby.receive), lobby.close)
+        await endpoint.background.tend(
+            backend, lambda: backend.first(lambda: backend.serve(listener, lobby.receive), lobby.close)
+        )
 
 
 def _unlink(path: str) -> None:
@@ -178,3 +188,4 @@ class _Lobby:
             if not await self._changed.wait(self._deadline):
                 log.warning("shutdown: %d connections are cut", len(self._open))
                 return
+        await self._endpoint.background.finish(self._backend, self._deadline)

@@ -19,7 +19,7 @@ _LONGEST: Final = 200  # characters of a path that are logged
 class Meter:
     """One request: what it has cost so far."""
 
-    __slots__ = ("begun", "bytes", "family", "gone", "method", "path", "status", "streaming", "tokens")
+    __slots__ = ("begun", "bytes", "family", "gone", "method", "path", "per_token", "status", "streaming", "tokens")
 
     def __init__(self, method: str, target: str, begun: float) -> None:
         self.method = method
@@ -30,6 +30,7 @@ class Meter:
         self.streaming = False
         self.gone = False
         self.tokens = 0
+        self.per_token = 1  # or 0: what is sent was yielded in the background, and counted there
         self.bytes = 0
 
 
@@ -40,8 +41,9 @@ class Stats:
         self.connections = 0
         self.open = 0
         self.errors = 0
+        self.background = 0
         self._disconnects = 0
-        self._tokens = 0
+        self.tokens = 0
         self._bytes = 0
         self._requests: dict[str, dict[int, int]] = {}
         self._under_way: set[Meter] = set()
@@ -55,7 +57,7 @@ class Stats:
     def end(self, meter: Meter, now: float) -> None:
         """It has ended, however it did."""
         self._under_way.remove(meter)
-        self._tokens += meter.tokens
+        self.tokens += meter.tokens
         self._bytes += meter.bytes
         self._disconnects += meter.gone
         if meter.status:
@@ -78,7 +80,8 @@ class Stats:
         connections: those accepted. open: those open now. (Under an ASGI server both are 0: they are its own.)
         requests: those answered, by family ("chat", "responses", "models", "other") and status.
         under_way: those not answered to the end yet. streams: those of them that stream.
-        tokens: what handlers have yielded. bytes_out: of answers' bodies, before their framing.
+        background: handlers that run apart from any request. tokens: what handlers have yielded.
+        bytes_out: of answers' bodies, before their framing.
         disconnects: clients who left, or took nothing for too long, before their answer's end.
         errors: failures that are no client's fault; each is logged.
         """
@@ -89,7 +92,8 @@ class Stats:
             "requests": {family: dict(statuses) for family, statuses in self._requests.items()},
             "under_way": len(under_way),
             "streams": sum(meter.streaming for meter in under_way),
-            "tokens": self._tokens + sum(meter.tokens for meter in under_way),
+            "background": self.background,
+            "tokens": self.tokens + sum(meter.tokens for meter in under_way),
             "bytes_out": self._bytes + sum(meter.bytes for meter in under_way),
             "disconnects": self._disconnects,
             "errors": self.errors,

@@ -1,0 +1,252 @@
+"""Responses that are kept: made in a task of their own, and followed by whoever asks.
+
+Theory of operation. The handler of a stored response does not run in its client's
+connection but in a task of the server's own scope (`tend`), and writes into a Record
+(store.py). Every client, the one that asked first too, follows the Record: a Follower
+stands where the handler stands otherwise, and yields frames that are made already. So the
+Pump, with its backpressure, its gathering of small frames and its keep-alive comments,
+sends these answers like any other; a client that does not read holds back its own
+follower, and neither the handler nor other followers.
+
+The handler ends with its tokens, with `POST /responses/{id}/cancel`, or with the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal, TypeAlias
+
+from tokenwire.backends.base import Backend, Event, Start
+from tokenwire.server.channel import Channel, ClientGone, RawHeaders
+from tokenwire.server.limits import ServerLimits
+from tokenwire.server.problem import RequestError
+from tokenwire.server.pump import Handler, close, iterate, log
+from tokenwire.server.reading import Keeps
+from tokenwire.server.request import Request
+from tokenwire.server.responses import ResponsesSession
+from tokenwire.server.stats import Stats
+from tokenwire.server.store import Record, Store
+
+__all__ = ["Background", "Frames", "OnDisconnect", "Outliving"]
+
+OnDisconnect: TypeAlias = Literal["cancel", "finish"]
+
+#: Tokens that a handler may yield without waiting before others get a turn.
+_TURN: Final = 64
+
+
+class Frames:
+    """A session whose tokens are frames already. last: what answers a request that is not a stream."""
+
+    def __init__(self, record: Record, *, stream: bool) -> None:
+        self._record = record
+        self._stream = stream
+
+    def start(self) -> bytes:
+        return b""
+
+    def token(self, token: Any) -> bytes:
+        frames: bytes = token
+        return frames
+
+    def end(self) -> bytes:
+        return b"" if self._stream else self._record.whole()
+
+    def fail(self, error: BaseException) -> bytes:
+        return b""  # a Record that fails has told so in its frames
+
+
+class Follower:
+    """A handler that yields the frames of a Record, from a sequence number on, to its end."""
+
+    def __init__(self, backend: Backend, record: Record, position: int, most: int) -> None:
+        self._backend = backend
+        self._record = record
+        self._position = position
+        self._most = most
+        self._silent = bool(record.events)  # that a response is there can be told before its next event comes
+
+    def __call__(self, request: Request) -> Follower:
+        self._stream = request.stream
+        return self
+
+    def __aiter__(self) -> Follower:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """What there is, or comes next. Raises RequestError where the response has no frame to tell of its failure."""
+        record = self._record
+        if self._silent and self._stream and self._position == len(record.events):
+            self._silent = False
+            return b""  # the head leaves
+        while not record.done and (self._position == len(record.events) or not self._stream):
+            changed = self._backend.event()
+            record.watch(changed.set)
+            try:
+                await changed.wait(None)
+            finally:
+                record.unwatch(changed.set)
+        if record.failure is not None and not (self._stream and record.events):
+            raise record.failure
+        if self._position == len(record.events) or not self._stream:
+            raise StopAsyncIteration
+        frames, self._position = record.after(self._position, self._most)
+        return frames
+
+
+class Outliving:
+    """A channel for a handler that is to go on when its client has gone: then what it sends is passed over.
+
+    gone: whether that is so.
+    """
+
+    def __init__(self, backend: Backend, channel: Channel) -> None:
+        self._backend = backend
+        self._channel = channel
+        self.gone = False
+        self.method = channel.method
+        self.target = channel.target
+        self.headers = channel.headers
+
+    async def read_body(self) -> bytes | bytearray:
+        return await self._channel.read_body()
+
+    async def skip_body(self) -> None:
+        await self._channel.skip_body()
+
+    async def answer(self, status: int, fields: RawHeaders, body: bytes) -> None:
+        await self._unless_gone(lambda: self._channel.answer(status, fields, body))
+
+    async def send(self, data: bytes, head: RawHeaders | None = None, *, last: bool = False) -> None:
+        await self._unless_gone(lambda: self._channel.send(data, head, last=last))
+
+    async def watch(self) -> None:
+        await self._channel.watch()
+        self.gone = True
+        await self._backend.event().wait(None)
+
+    async def _unless_gone(self, sends: Callable[[], Awaitable[None]]) -> None:
+        if self.gone:
+            await self._backend.checkpoint()
+            return
+        try:
+            await sends()
+        except ClientGone:
+            self.gone = True
+
+
+class Background:
+    """The stored responses of one endpoint, and the tasks that make them.
+
+    finishes: whether handlers in the foreground, too, go on when their clients have gone.
+    """
+
+    def __init__(self, handler: Handler, limits: ServerLimits, stats: Stats, *, finishes: bool) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._start: Start | None = None
+        self._stats = stats
+        self._idle: Event | None = None
+        self.finishes = finishes
+        self.store = Store(limits)
+
+    @property
+    def keeps(self) -> Keeps:
+        """Which responses are kept: none but within `tend`."""
+        return "none" if self._start is None else "all" if self.finishes else "asked"
+
+    async def tend(self, backend: Backend, main: Callable[[], Awaitable[None]]) -> None:
+        """Run main. The handlers that are begun here meanwhile are cancelled, and waited for, when it ends."""
+
+        async def within(start: Start) -> None:
+            self._start = start
+            try:
+                await main()
+            finally:
+                self._start = None
+
+        await backend.tend(within)
+
+    async def finish(self, backend: Backend, deadline: float | None) -> None:
+        """Wait until none of those handlers is under way, or the deadline."""
+        while self._stats.background:
+            self._idle = backend.event()
+            if not await self._idle.wait(deadline):
+                log.warning("shutdown: %d responses in the background are cut", self._stats.background)
+                return
+
+    def has_room(self, request: Request, now: float) -> bool:
+        """Whether there is room to keep this one; True for one that asks for it, which `begin` refuses."""
+        return request.background or request.body.get("store") is True or self.store.has_room(now)
+
+    def begin(self, backend: Backend, request: Request, session: ResponsesSession) -> Record:
+        """Have the handler answer in a task of its own. Raises RequestError (429) where the store is full."""
+        assert self._start is not None, "only within tend()"
+        record = self.store.add(session, background=request.background, now=backend.now())
+        stopped = backend.event()
+        record.stop = stopped.set
+
+        async def stop() -> None:
+            await stopped.wait(None)
+
+        async def life() -> None:
+            try:
+                await backend.first(lambda: self._make(backend, record, request), stop)
+            finally:
+                self._stats.background -= 1
+                if self._idle is not None:
+                    self._idle.set()
+
+        self._stats.background += 1
+        self._start(life)
+        return record
+
+    def follow(self, backend: Backend, record: Record, after: int = -1) -> Follower:
+        """The events after this sequence number. Raises RequestError (400) where there is no event of that number."""
+        if 0 <= after >= len(record.events):
+            raise RequestError(
+                400,
+                f"'starting_after' is {after}, but the last event so far has the sequence number "
+                f"{len(record.events) - 1}.",
+                param="starting_after",
+                code="invalid_value",
+            )
+        return Follower(backend, record, after + 1, self._limits.pending_bytes)
+
+    def cancel(self, id: str, now: float) -> Record:
+        """Cancel the response with this id, if it has not ended. Raises RequestError (404, 400)."""
+        record = self.store.get(id, now)
+        if not record.background:
+            raise RequestError(
+                400, "Only a response in the background can be cancelled.", code="response_not_in_background"
+            )
+        record.cancel(now)
+        return record
+
+    async def _make(self, backend: Backend, record: Record, request: Request) -> None:
+        iterator: Any = None
+        try:
+            if record.background:
+                record.begin()
+            try:
+                iterator = await iterate(self._handler, request)
+                step = iterator.__anext__
+                turn = 0
+                while not record.done:  # cancelled, and the handler has not noticed yet
+                    try:
+                        token = await step()
+                    except StopAsyncIteration:
+                        break
+                    record.token(token)
+                    self._stats.tokens += 1
+                    turn += 1
+                    if turn % _TURN == 0:
+                        await backend.checkpoint()
+            finally:
+                await close(iterator)
+            record.end(backend.now())
+        except Exception as error:
+            if not isinstance(error, RequestError):
+                self._stats.errors += 1
+                log.error("the handler failed", exc_info=error)
+            record.fail(error, backend.now())
