@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tokenwire.errors import APIError, status_error
+from tokenwire.families.depth import too_deep
 from tokenwire.families.faults import error_in
 from tokenwire.policy import Limits
 from tokenwire.wire.heads import ResponseHead
@@ -28,6 +29,8 @@ NO_JSON: Final = object()
 
 def json_in(payload: bytes | bytearray | memoryview) -> Any:
     """The JSON value that this is, or NO_JSON."""
+    if too_deep(payload):
+        return NO_JSON
     try:
         return msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

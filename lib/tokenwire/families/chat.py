@@ -24,6 +24,7 @@ from .chat_types import (
     ChoiceDelta,
     ChunkChoice,
 )
+from .depth import SHALLOW, too_deep
 from .faults import error_in
 from .parsing import response_format_param, tool_params
 from .record import Event, Unknown, open_reading
@@ -52,6 +53,8 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
 
     Raises APIError where the data is an error, StreamDecodeError where it is not a JSON object.
     """
+    if len(payload) > SHALLOW and too_deep(payload):
+        raise _unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_chunk(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -65,6 +68,8 @@ def decode_whole(payload: bytes | bytearray) -> ChatCompletion:
 
     Raises APIError where the body is an error, StreamDecodeError where it is not a JSON object.
     """
+    if len(payload) > SHALLOW and too_deep(payload):
+        raise _unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_whole(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ...errors import StreamDecodeError
+from ..depth import SHALLOW, too_deep
 from ..faults import error_in
 from ..record import Event, open_reading
 from .event_bases import UnknownEvent
@@ -45,6 +46,8 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
     Raises APIError where the data is an error, StreamDecodeError where it is not a JSON object.
     `response.failed` is an event.
     """
+    if len(payload) > SHALLOW and too_deep(payload):
+        raise _unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_event(payload)
     except _refusals:
@@ -59,6 +62,8 @@ def decode_whole(payload: _Payload) -> Response:
     Raises APIError where the body is an error, StreamDecodeError where it is not a JSON object.
     A response that failed is a response: status "failed", and `error`.
     """
+    if len(payload) > SHALLOW and too_deep(payload):
+        raise _unreadable(payload, "it is nested too deeply")
     try:
         response = _strict_whole(payload)
         if response.error is None:
