@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import types
@@ -616,15 +617,40 @@ def test_types_become_schemas_even_out_of_an_iterator() -> None:
 # -- Redirects ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stream", [True, None])
-def test_a_redirect_is_refused(stream: bool | None) -> None:
-    moved = answer(b"", "length", "Location: https://other.example/v1?token=sk-secret", status="307 Moved")
-    client, peer = made(moved)
-    with pytest.raises(tokenwire.APIStatusError) as caught:
-        ask(client, stream=stream)
-    assert str(caught.value) == (
-        "Error code: 307 - The server redirects to https://other.example. "
-        "Redirects are not followed: give the right base_url."
-    )
-    assert peer.origins == [Origin("http", "test", 80)]
-    assert "secret" not in str(caught.value)
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "whereto"),
+    [
+        ("https://other.example/v1?token=sk-secret", "to https://other.example"),
+        ("//u:sk-secret@other.example:8080/v1", "to //other.example:8080"),
+        ("http://test/v1/elsewhere?token=sk-secret", "to http://test"),
+        ("/elsewhere", "to another path of its own"),
+        ("http://[sk-secret", "nowhere"),
+        ("?sk-secret", "nowhere"),
+        (None, "nowhere"),
+    ],
+)
+def test_a_redirect_is_refused(location: str | None, whereto: str, status: int) -> None:
+    """Whatever was asked for, and wherever it leads: nothing more is sent, to nobody."""
+    fields = [] if location is None else [f"Location: {location}"]
+    moved = answer(b"", "length", *fields, status=f"{status} Moved")
+    asks: list[Any] = [
+        ask,
+        functools.partial(ask, stream=True),
+        lambda client: client.responses.create(model="m", input="x", stream=True),
+        lambda client: client.responses.retrieve("r"),
+        lambda client: client.responses.retrieve("r", stream=True),
+        lambda client: client.responses.cancel("r"),
+    ]
+    for one in asks:
+        client, peer = made(moved)
+        with pytest.raises(tokenwire.APIStatusError) as caught:
+            one(client)
+        assert str(caught.value) == (
+            f"Error code: {status} - The server redirects {whereto}. "
+            "Redirects are not followed: give the right base_url."
+        )
+        assert caught.value.status_code == status
+        assert peer.origins == [Origin("http", "test", 80)]
+        assert bytes(peer.connections[0].sent).count(b"HTTP/1.1") == 1
+        assert "secret" not in str(caught.value)

@@ -60,9 +60,12 @@ def status_refusal(content: bytes, head: ResponseHead) -> APIError:
 
 def _whereto(head: ResponseHead) -> str:
     """Where a redirect points, by its origin alone: the rest may hold a secret."""
-    location = urlsplit(head.headers.get("location", ""))
+    try:
+        location = urlsplit(head.headers.get("location", ""))
+    except ValueError:  # "http://[": no URL at all
+        return "The server redirects nowhere."
     if location.netloc:
-        host = location.netloc.rpartition("@")[2]
+        host = location.netloc.rpartition("@")[2][:SHOWN]
         return f"The server redirects to {location.scheme + ':' if location.scheme else ''}//{host}."
     return "The server redirects to another path of its own." if location.path else "The server redirects nowhere."
 
