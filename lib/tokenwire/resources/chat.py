@@ -6,54 +6,20 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from tokenwire.backends.sync import run
-from tokenwire.exchange import Exchange
 from tokenwire.families import chat
 from tokenwire.helper_streams import AsyncChatCompletionStreamManager, ChatCompletionStreamManager
-from tokenwire.pipeline import Family
-from tokenwire.raw_response import APIResponse, areceive, receive
-from tokenwire.resources.calls import Message, Sender, seen_twice, split
+from tokenwire.resources.asked import ChatCalls
+from tokenwire.resources.calls import Message, Sender
+from tokenwire.resources.raw import AsyncCompletionsWithRawResponse, CompletionsWithRawResponse
 from tokenwire.settings import NOT_GIVEN, NotGiven
 from tokenwire.streams import AsyncStream, Source, Stream
 
 if TYPE_CHECKING:
     from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk
 
-__all__ = [
-    "AsyncChat",
-    "AsyncCompletions",
-    "AsyncCompletionsWithRawResponse",
-    "Chat",
-    "Completions",
-    "CompletionsWithRawResponse",
-]
+__all__ = ["AsyncChat", "AsyncCompletions", "Chat", "Completions"]
 
 T = TypeVar("T")
-
-_PATH = "/chat/completions"
-
-
-def _split(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    params, options = split(params)
-    if params.pop("resume", None):
-        raise TypeError("resume=True is for client.responses: a chat completion cannot be asked for again")
-    return params, options
-
-
-class _Calls:
-    def __init__(self, client: Sender) -> None:
-        self._client = client
-
-    def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
-        params, options = _split(params)
-        return self._client._exchange("POST", _PATH, params, stream=bool(stream), **options)
-
-    def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, chat.Helper]:
-        """A `.stream()` call. Types among its arguments become schemas."""
-        params, options = _split(params)
-        params = seen_twice(params)
-        helper = chat.Helper(response_format=params.get("response_format"), tools=params.get("tools"))
-        exchange = self._client._exchange("POST", _PATH, chat.prepare(params), stream=True, **options)
-        return exchange, chat, helper
 
 
 # -- async ---------------------------------------------------------------------
@@ -66,7 +32,7 @@ class AsyncChat:
         self.completions = AsyncCompletions(client)
 
 
-class AsyncCompletions(_Calls):
+class AsyncCompletions(ChatCalls):
     """`client.chat.completions`: POST /chat/completions."""
 
     @property
@@ -128,28 +94,6 @@ class AsyncCompletions(_Calls):
         return AsyncChatCompletionStreamManager(*self._helped({"model": model, "messages": messages, **params}))
 
 
-class AsyncCompletionsWithRawResponse(_Calls):
-    """`client.chat.completions.with_raw_response`"""
-
-    @overload
-    async def create(
-        self, *, messages: Iterable[Message], model: str, stream: Literal[True], **params: Any
-    ) -> APIResponse[AsyncStream[ChatCompletionChunk]]: ...
-    @overload
-    async def create(
-        self, *, messages: Iterable[Message], model: str, stream: Literal[False] | None = None, **params: Any
-    ) -> APIResponse[ChatCompletion]: ...
-    @overload
-    async def create(
-        self, *, messages: Iterable[Message], model: str, stream: bool | None, **params: Any
-    ) -> APIResponse[ChatCompletion | AsyncStream[ChatCompletionChunk]]: ...
-    async def create(
-        self, *, messages: Iterable[Message], model: str, stream: bool | None = None, **params: Any
-    ) -> APIResponse[Any]:
-        """As AsyncCompletions.create."""
-        return await areceive(self._asked(stream, {"model": model, "messages": messages, **params}), chat, stream)
-
-
 # -- sync ----------------------------------------------------------------------
 
 
@@ -160,7 +104,7 @@ class Chat:
         self.completions = Completions(client)
 
 
-class Completions(_Calls):
+class Completions(ChatCalls):
     """`client.chat.completions`: POST /chat/completions."""
 
     @property
@@ -212,25 +156,3 @@ class Completions(_Calls):
     ) -> ChatCompletionStreamManager[Any]:
         """As AsyncCompletions.stream."""
         return ChatCompletionStreamManager(*self._helped({"model": model, "messages": messages, **params}))
-
-
-class CompletionsWithRawResponse(_Calls):
-    """`client.chat.completions.with_raw_response`"""
-
-    @overload
-    def create(
-        self, *, messages: Iterable[Message], model: str, stream: Literal[True], **params: Any
-    ) -> APIResponse[Stream[ChatCompletionChunk]]: ...
-    @overload
-    def create(
-        self, *, messages: Iterable[Message], model: str, stream: Literal[False] | None = None, **params: Any
-    ) -> APIResponse[ChatCompletion]: ...
-    @overload
-    def create(
-        self, *, messages: Iterable[Message], model: str, stream: bool | None, **params: Any
-    ) -> APIResponse[ChatCompletion | Stream[ChatCompletionChunk]]: ...
-    def create(
-        self, *, messages: Iterable[Message], model: str, stream: bool | None = None, **params: Any
-    ) -> APIResponse[Any]:
-        """As AsyncCompletions.create."""
-        return receive(self._asked(stream, {"model": model, "messages": messages, **params}), chat, stream)

@@ -1,0 +1,126 @@
+"""What a call asks for: its arguments made into an exchange, whoever drives it and whatever reads the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from tokenwire.exchange import Exchange
+from tokenwire.families import chat, responses
+from tokenwire.pipeline import Family
+from tokenwire.resources.calls import Sender, seen_twice, split
+from tokenwire.resume import ResumingExchange
+
+__all__ = ["ChatCalls", "ResponsesCalls"]
+
+_CHAT: Final = "/chat/completions"
+_RESPONSES: Final = "/responses"
+
+
+# -- chat completions ------------------------------------------------------------
+
+
+def _split(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    params, options = split(params)
+    if params.pop("resume", None):
+        raise TypeError("resume=True is for client.responses: a chat completion cannot be asked for again")
+    return params, options
+
+
+class ChatCalls:
+    """The calls of chat completions, for each face of them."""
+
+    def __init__(self, client: Sender) -> None:
+        self._client = client
+
+    def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
+        params, options = _split(params)
+        return self._client._exchange("POST", _CHAT, params, stream=bool(stream), **options)
+
+    def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, chat.Helper]:
+        """A `.stream()` call. Types among its arguments become schemas."""
+        params, options = _split(params)
+        params = seen_twice(params)
+        helper = chat.Helper(response_format=params.get("response_format"), tools=params.get("tools"))
+        exchange = self._client._exchange("POST", _CHAT, chat.prepare(params), stream=True, **options)
+        return exchange, chat, helper
+
+
+# -- responses ------------------------------------------------------------------
+
+
+class ResponsesCalls:
+    """The calls of responses, for each face of them."""
+
+    def __init__(self, client: Sender) -> None:
+        self._client = client
+
+    def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
+        params, options = split(params)
+        resume = params.pop("resume", None)
+        exchange = self._client._exchange("POST", _RESPONSES, params, stream=bool(stream), **options)
+        return self._resuming(exchange, stream, params, options) if resume else exchange
+
+    def _resuming(
+        self, first: Exchange, stream: bool | None, params: dict[str, Any], options: dict[str, Any]
+    ) -> ResumingExchange:
+        """A response that is created, as a stream that outlives its connections."""
+        sent = {**params, **(options.get("extra_body") or {})}
+        if not (stream and sent.get("background")):
+            raise ValueError("resume=True needs stream=True and background=True: no other can be asked for again")
+        asked = {name: value for name, value in options.items() if name != "extra_body"}
+        if sent.get("include") is not None:
+            asked["include"] = sent["include"]
+        if isinstance(sent.get("stream_options"), Mapping) and "include_obfuscation" in sent["stream_options"]:
+            asked["include_obfuscation"] = sent["stream_options"]["include_obfuscation"]
+        return ResumingExchange(first, self._following(asked))
+
+    def _following(self, params: dict[str, Any]) -> Callable[[str, int | None], Exchange]:
+        """What asks for the rest of a response, with these parameters of `retrieve`."""
+        return lambda response_id, after: self._retrieved(response_id, True, after, dict(params))
+
+    def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, responses.Helper]:
+        """A `.stream()` call. Types among its arguments become schemas."""
+        params, options = split(params)
+        resume = params.pop("resume", None)
+        params = seen_twice(params)
+        helper = responses.Helper(text_format=params.get("text_format"), tools=params.get("tools"))
+        exchange = self._client._exchange("POST", _RESPONSES, responses.prepare(params), stream=True, **options)
+        if resume:
+            exchange = self._resuming(exchange, True, params, options)
+        return exchange, responses, helper
+
+    def _retrieved(self, response_id: str, stream: bool | None, after: int | None, params: dict[str, Any]) -> Exchange:
+        params, options = split(params)
+        resume = params.pop("resume", None)
+        include, obfuscation = params.pop("include", None), params.pop("include_obfuscation", None)
+        if params:
+            raise TypeError(f"retrieve() got an unexpected keyword argument {next(iter(params))!r}")
+        query: dict[str, object] = {}
+        if stream:
+            query["stream"] = "true"
+        if after is not None:
+            query["starting_after"] = after
+        if include is not None:
+            query["include[]"] = include = list(include)
+        if obfuscation is not None:
+            query["include_obfuscation"] = obfuscation
+        exchange = self._client._exchange(
+            "GET", _path_of(response_id), None, stream=bool(stream), query=query, **options
+        )
+        if not resume:
+            return exchange
+        if not stream:
+            raise ValueError("resume=True needs stream=True")
+        again = self._following({"include": include, "include_obfuscation": obfuscation, **options})
+        return ResumingExchange(exchange, again, response_id=response_id, after=after)
+
+    def _cancelled(self, response_id: str, options: dict[str, Any]) -> Exchange:
+        return self._client._exchange("POST", _path_of(response_id, "/cancel"), None, stream=False, **options)
+
+
+def _path_of(response_id: str, action: str = "") -> str:
+    if response_id in ("", ".", ".."):  # a path of its own meaning, however it is quoted
+        raise ValueError(f"not a response_id: {response_id!r}")
+    return f"{_RESPONSES}/{quote(response_id, safe='')}{action}"
