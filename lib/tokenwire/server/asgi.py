@@ -43,6 +43,7 @@ def asgi(
     max_choices: int = 1,
     limits: ServerLimits = DEFAULT_SERVER_LIMITS,
     on_disconnect: OnDisconnect = "cancel",
+    cors: Sequence[str] = (),
 ) -> Application:
     """An ASGI 3 application that answers both endpoint families with one handler.
 
@@ -55,7 +56,13 @@ def asgi(
     """
     return Application(
         Endpoint(
-            handler, model=model, models=models, max_choices=max_choices, limits=limits, on_disconnect=on_disconnect
+            handler,
+            model=model,
+            models=models,
+            max_choices=max_choices,
+            limits=limits,
+            on_disconnect=on_disconnect,
+            cors=cors,
         )
     )
 

@@ -17,6 +17,7 @@ import msgspec
 from tokenwire.backends.base import Backend
 from tokenwire.server.background import Background, Frames, OnDisconnect, Outliving
 from tokenwire.server.channel import Channel, ClientGone, RawHeaders
+from tokenwire.server.cors import Cors
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError
 from tokenwire.server.pump import Handler, Pump
@@ -33,15 +34,12 @@ __all__ = ["Endpoint"]
 #: How routes are counted, where not by their own names.
 _FAMILIES: Final = {"model": "models", "response": "responses", "cancel": "responses"}
 
+_JSON: Final = b"application/json"
+
 
 def _new_id(prefix: str) -> str:
     """An id that nobody can guess: 144 random bits."""
     return prefix + secrets.token_hex(18)
-
-
-def _fields(content_type: bytes) -> RawHeaders:
-    """What every answer's head has."""
-    return [(b"content-type", content_type), (b"x-request-id", _new_id("req_").encode())]
 
 
 class Endpoint:
@@ -56,6 +54,7 @@ class Endpoint:
         max_choices: int,
         limits: ServerLimits,
         on_disconnect: OnDisconnect = "cancel",
+        cors: Sequence[str] = (),
     ) -> None:
         if on_disconnect not in ("cancel", "finish"):
             raise ValueError(f"on_disconnect is 'cancel' or 'finish', not {on_disconnect!r}")
@@ -66,6 +65,7 @@ class Endpoint:
         self._models = list(models)
         self._max_choices = max_choices
         self.limits = limits
+        self._cors = Cors(cors)
         self._created = time.time()
         self.stats = Stats()
         self.background = Background(handler, limits, self.stats, finishes=on_disconnect == "finish")
@@ -82,7 +82,7 @@ class Endpoint:
                     raise wrong
                 await self._answer(backend, channel, meter)
             except RequestError as error:
-                fields = _fields(b"application/json")
+                fields = self._fields(channel, _JSON)
                 fields += [(name.encode(), value.encode()) for name, value in error.headers.items()]
                 await self._whole(channel, meter, error.status, fields, error.body())
         except ClientGone:
@@ -93,19 +93,31 @@ class Endpoint:
 
     async def _answer(self, backend: Backend, channel: Channel, meter: Meter) -> None:
         try:
-            where = route(channel.method, channel.target)
+            if self._cors.asks(channel.method, channel.headers):
+                where, permission = None, self._cors.permission(channel.headers)
+            else:
+                where = route(channel.method, channel.target)
         except RequestError:
             await channel.skip_body()
             raise
+        if where is None:
+            await channel.skip_body()
+            await self._whole(channel, meter, 204, self._fields(channel) + permission, b"")
+            return
         meter.family = _FAMILIES.get(where.kind, where.kind)
         body = await channel.read_body()
         if where.kind == "models" or where.kind == "model":
             answer = models_body(where, self._models, created=self._created)
-            await self._whole(channel, meter, 200, _fields(b"application/json"), answer)
+            await self._whole(channel, meter, 200, self._fields(channel, _JSON), answer)
         elif where.kind == "response" or where.kind == "cancel":
             await self._stored(backend, channel, meter, where)
         else:
             await self._create(backend, channel, meter, where.kind, body)
+
+    def _fields(self, channel: Channel, content_type: bytes | None = None) -> RawHeaders:
+        """What every answer's head has."""
+        fields = [(b"x-request-id", _new_id("req_").encode()), *self._cors.fields(channel.headers)]
+        return fields if content_type is None else [(b"content-type", content_type), *fields]
 
     async def _whole(self, channel: Channel, meter: Meter, status: int, fields: RawHeaders, body: bytes) -> None:
         meter.status = status
@@ -145,7 +157,7 @@ class Endpoint:
     ) -> None:
         """The first answer about a response that is kept: its events, or the object, now or at the end."""
         if request.background and not request.stream:
-            await self._whole(channel, meter, 200, _fields(b"application/json"), record.whole())
+            await self._whole(channel, meter, 200, self._fields(channel, _JSON), record.whole())
             return
         meter.per_token = 0
         follower = self.background.follow(backend, record)
@@ -161,7 +173,7 @@ class Endpoint:
         background, now = self.background, backend.now()
         record = background.cancel(where.name, now) if where.kind == "cancel" else background.store.get(where.name, now)
         if not where.stream:
-            await self._whole(channel, meter, 200, _fields(b"application/json"), record.whole())
+            await self._whole(channel, meter, 200, self._fields(channel, _JSON), record.whole())
             return
         meter.per_token = 0
         request = Request(family="responses", model="", stream=True)
@@ -177,7 +189,7 @@ class Endpoint:
         session: Session,
         handler: Handler,
     ) -> None:
-        fields = _fields(b"text/event-stream; charset=utf-8" if request.stream else b"application/json")
+        fields = self._fields(channel, b"text/event-stream; charset=utf-8" if request.stream else _JSON)
         if request.stream:
             # Proxies must neither keep a stream nor gather it (nginx gathers unless told not to).
             fields += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]

@@ -70,6 +70,7 @@ async def serve(
     max_choices: int = 1,
     limits: ServerLimits = DEFAULT_SERVER_LIMITS,
     on_disconnect: OnDisconnect = "cancel",
+    cors: Sequence[str] = (),
     started: Callable[[Serving], object] | None = None,
     task_status: Any = None,
 ) -> None:
@@ -87,9 +88,9 @@ async def serve(
     on_disconnect: what becomes of a handler whose client goes away. "cancel": it is cancelled, unless the
         response is in the background (`background=True`). "finish": it goes on to its end; of a
         response that does not decline to be stored the events are kept, to be asked for by its id.
-    started: called with a Serving once it listens; task_status, as `nursery.start` passes it, likewise.
-
+    cors: origins whose pages may use the endpoint ("https://app.example.com"); "*" is any, without cookies.
     reuse_port: share the port with other processes that say so too (SO_REUSEPORT).
+    started: called with a Serving once it listens; task_status, as `nursery.start` passes it, likewise.
 
     Raises OSError where it cannot listen. Cancelled, it closes every connection, and cancels
     every handler, at once.
@@ -99,7 +100,13 @@ async def serve(
     elif isinstance(backend, str):
         backend = named(backend)
     endpoint = Endpoint(
-        handler, model=model, models=models, max_choices=max_choices, limits=limits, on_disconnect=on_disconnect
+        handler,
+        model=model,
+        models=models,
+        max_choices=max_choices,
+        limits=limits,
+        on_disconnect=on_disconnect,
+        cors=cors,
     )
     listener = await backend.listen(host, port, uds=uds, ssl_context=ssl_context, reuse_port=reuse_port)
     with contextlib.ExitStack() as door:  # closed once: its path may be another's by then
