@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from tokenwire.backends.sync import run
@@ -22,12 +23,20 @@ class APIResponse(Generic[R]):
     A streamed one holds its connection until the stream is read, closed or dropped.
     """
 
-    def __init__(self, exchange: Exchange, family: Family, body: WholeBody | None, stream: Any) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        family: Family,
+        body: WholeBody | None,
+        stream: Any,
+        read: Callable[[Any], Any] | None = None,
+    ) -> None:
         assert exchange.head is not None
         self._head: ResponseHead = exchange.head
         self._family = family
         self._body = body
         self._parsed = stream
+        self._read = read
         #: Tries after the first that this answer took.
         self.retries_taken: int = exchange.stats.retries
 
@@ -70,24 +79,32 @@ class APIResponse(Generic[R]):
         """
         if self._parsed is None:
             assert self._body is not None
-            self._parsed = self._body.read(self._family)
+            whole = self._body.read(self._family)
+            self._parsed = whole if self._read is None else self._read(whole)
         return cast(R, self._parsed)
 
     def __repr__(self) -> str:
         return f"<APIResponse [{self._head.status_code} {self._head.reason}]>"
 
 
-async def areceive(exchange: Exchange, family: Family, stream: bool | None) -> APIResponse[Any]:
-    """Send, and take the answer: its head, and the body unless it is a stream. Raises as Exchange.open."""
+async def areceive(
+    exchange: Exchange, family: Family, stream: bool | None, read: Callable[[Any], Any] | None = None
+) -> APIResponse[Any]:
+    """Send, and take the answer: its head, and the body unless it is a stream. Raises as Exchange.open.
+
+    read: what makes the whole object the one that `parse()` gives.
+    """
     if stream:
         await exchange.open()
         return APIResponse(exchange, family, None, AsyncStream(Source(exchange, family)))
-    return APIResponse(exchange, family, await exchange.body(), None)
+    return APIResponse(exchange, family, await exchange.body(), None, read)
 
 
-def receive(exchange: Exchange, family: Family, stream: bool | None) -> APIResponse[Any]:
+def receive(
+    exchange: Exchange, family: Family, stream: bool | None, read: Callable[[Any], Any] | None = None
+) -> APIResponse[Any]:
     """As areceive."""
     if stream:
         run(exchange.open())
         return APIResponse(exchange, family, None, Stream(Source(exchange, family)))
-    return APIResponse(exchange, family, run(exchange.body()), None)
+    return APIResponse(exchange, family, run(exchange.body()), None, read)

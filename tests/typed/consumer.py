@@ -63,6 +63,11 @@ def chat() -> None:
     assert_type(stream.response.status_code, int)
     assert_type(stream.response.request_id, str | None)
 
+    parsed = client.chat.completions.parse(model="m", messages=MESSAGES, response_format=Verse)
+    assert_type(parsed, ParsedChatCompletion[Verse])
+    assert_type(parsed.choices[0].message.parsed, Verse | None)
+    assert_type(client.chat.completions.parse(model="m", messages=MESSAGES), ParsedChatCompletion[None])
+
     flag = bool(MESSAGES)
     either = client.chat.completions.create(model="m", messages=MESSAGES, stream=flag)
     assert_type(either, ChatCompletion | Stream[ChatCompletionChunk])
@@ -135,6 +140,10 @@ async def async_chat() -> None:
 
 
 def responses() -> None:
+    parsed = client.responses.parse(model="m", input="", text_format=Verse)
+    assert_type(parsed, ParsedResponse[Verse])
+    assert_type(parsed.output_parsed, Verse | None)
+
     whole = client.responses.create(model="m", input="One line about the moon.")
     assert_type(whole, Response)
     assert_type(whole.output_text, str)

@@ -16,6 +16,7 @@ from ..errors import StreamDecodeError
 from .chat_accumulate import Accumulator
 from .chat_choice import text_of
 from .chat_helper import Helper
+from .chat_parsed import parse_completion
 from .chat_types import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -38,6 +39,7 @@ __all__ = [
     "decode_whole",
     "encode",
     "name",
+    "parse_completion",
     "prepare",
     "text",
 ]

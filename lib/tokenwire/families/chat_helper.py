@@ -17,7 +17,7 @@ The log holds the bare text of a chunk wherever that is all there is to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -41,6 +41,7 @@ from .chat_events import (
     RefusalDeltaEvent,
     RefusalDoneEvent,
 )
+from .chat_parsed import as_class
 from .chat_types import (
     ChatCompletionChunk,
     ChatCompletionMessageFunctionToolCall,
@@ -53,12 +54,9 @@ from .chat_types import (
 )
 from .parsing import is_type, parse, tool_parsers
 from .partial import GrowingJSON, GrowingText
-from .record import Record
 from .views import plain
 
 __all__ = ["Helper"]
-
-R = TypeVar("R", bound=Record)
 
 _Event: TypeAlias = ChatCompletionStreamEvent[Any]
 
@@ -320,7 +318,7 @@ class Helper:
             self._parsed_choice(choice, accumulator.choices[choice.index], final)
             for choice in completion.choices
         ]
-        return _as(ParsedChatCompletion, completion, choices=choices)
+        return as_class(ParsedChatCompletion, completion, choices=choices)
 
     def _parsed_choice(self, choice: Choice, log: ChoiceLog, final: bool) -> ParsedChoice[Any]:
         message = choice.message
@@ -331,8 +329,8 @@ class Helper:
         if calls is not None:
             known = log.calls.in_order()
             calls = [self._parsed_call(call, own, log, final) for call, own in zip(calls, known, strict=True)]
-        changed = _as(ParsedChatCompletionMessage, message, parsed=parsed, tool_calls=calls)
-        return _as(ParsedChoice, choice, message=changed)
+        changed = as_class(ParsedChatCompletionMessage, message, parsed=parsed, tool_calls=calls)
+        return as_class(ParsedChoice, choice, message=changed)
 
     def _parsed_call(self, call: Any, own: Call, log: ChoiceLog, final: bool) -> Any:
         if not isinstance(call, ChatCompletionMessageFunctionToolCall):
@@ -341,8 +339,8 @@ class Helper:
         if own.name in self._parsers and call.function.arguments:
             parser = self._call_parser(log, own.name)
             parsed = _read(parser, own.arguments, call.function.arguments, log, final)
-        function = _as(ParsedFunction, call.function, parsed_arguments=parsed)
-        return _as(ParsedFunctionToolCall, call, function=function)
+        function = as_class(ParsedFunction, call.function, parsed_arguments=parsed)
+        return as_class(ParsedFunctionToolCall, call, function=function)
 
 
 def _read(
@@ -357,11 +355,3 @@ def _read(
         except (ValueError, msgspec.MsgspecError):
             pass  # final() tells; a snapshot shows what there is
     return plain(log.partial(log.tell()))
-
-
-def _as(cls: type[R], record: Record, **changed: Any) -> R:
-    """A record as its subclass, with some fields changed."""
-    fields = {name: getattr(record, name) for name in record.__struct_fields__}
-    made = cls(**{**fields, **changed})
-    made.__dict__.update(record.__dict__)
-    return made

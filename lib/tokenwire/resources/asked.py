@@ -28,6 +28,11 @@ def _split(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return params, options
 
 
+def _whole_only(params: dict[str, Any]) -> None:
+    if params.pop("stream", None):
+        raise TypeError("parse() gives whole objects: a stream is read as a type by stream()")
+
+
 class ChatCalls:
     """The calls of chat completions, for each face of them."""
 
@@ -37,6 +42,15 @@ class ChatCalls:
     def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
         params, options = _split(params)
         return self._client._exchange("POST", _CHAT, params, stream=bool(stream), **options)
+
+    def _to_parse(self, params: dict[str, Any]) -> tuple[Exchange, Callable[[Any], Any]]:
+        """A `.parse()` call: the exchange, and what makes the whole object a parsed one."""
+        _whole_only(params)
+        params, options = _split(params)
+        params = seen_twice(params)
+        response_format, tools = params.get("response_format"), params.get("tools")
+        exchange = self._client._exchange("POST", _CHAT, chat.prepare(params), stream=False, **options)
+        return exchange, lambda whole: chat.parse_completion(whole, response_format, tools)
 
     def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, chat.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""
@@ -79,6 +93,16 @@ class ResponsesCalls:
     def _following(self, params: dict[str, Any]) -> Callable[[str, int | None], Exchange]:
         """What asks for the rest of a response, with these parameters of `retrieve`."""
         return lambda response_id, after: self._retrieved(response_id, True, after, dict(params))
+
+    def _to_parse(self, params: dict[str, Any]) -> tuple[Exchange, Callable[[Any], Any]]:
+        """As ChatCalls._to_parse."""
+        _whole_only(params)
+        params, options = split(params)
+        params = seen_twice(params)
+        read_as = params.pop("parse_as", params.get("text_format"))
+        tools = params.get("tools")
+        exchange = self._client._exchange("POST", _RESPONSES, responses.prepare(params), stream=False, **options)
+        return exchange, lambda whole: responses.parse_whole(whole, read_as, tools)
 
     def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, responses.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""

@@ -15,7 +15,7 @@ from tokenwire.settings import NOT_GIVEN, NotGiven
 from tokenwire.streams import AsyncStream, Source, Stream
 
 if TYPE_CHECKING:
-    from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk
+    from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk, ParsedChatCompletion
 
 __all__ = ["AsyncChat", "AsyncCompletions", "Chat", "Completions"]
 
@@ -66,6 +66,33 @@ class AsyncCompletions(ChatCalls):
             await exchange.open()
             return AsyncStream(Source(exchange, chat))
         return cast("ChatCompletion", await exchange.whole(chat))
+
+    @overload
+    async def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: type[T], **params: Any
+    ) -> ParsedChatCompletion[T]: ...
+    @overload
+    async def parse(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str,
+        response_format: Mapping[str, object] | NotGiven | None = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedChatCompletion[None]: ...
+    @overload
+    async def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: object, **params: Any
+    ) -> ParsedChatCompletion[Any]: ...
+    async def parse(self, *, messages: Iterable[Message], model: str, **params: Any) -> ParsedChatCompletion[Any]:
+        """A whole completion whose content is read as `response_format`, and its calls' arguments by their tools.
+
+        Both may be types, tools also functions; see families/parsing.py. Raises as `create`, and
+        LengthFinishReasonError, ContentFilterFinishReasonError and what the type's own library raises where
+        there is nothing to read. A checkpoint, as `create`.
+        """
+        exchange, read = self._to_parse({"model": model, "messages": messages, **params})
+        return cast("ParsedChatCompletion[Any]", read(await exchange.whole(chat)))
 
     @overload
     def stream(
@@ -133,6 +160,28 @@ class Completions(ChatCalls):
             run(exchange.open())
             return Stream(Source(exchange, chat))
         return cast("ChatCompletion", run(exchange.whole(chat)))
+
+    @overload
+    def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: type[T], **params: Any
+    ) -> ParsedChatCompletion[T]: ...
+    @overload
+    def parse(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str,
+        response_format: Mapping[str, object] | NotGiven | None = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedChatCompletion[None]: ...
+    @overload
+    def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: object, **params: Any
+    ) -> ParsedChatCompletion[Any]: ...
+    def parse(self, *, messages: Iterable[Message], model: str, **params: Any) -> ParsedChatCompletion[Any]:
+        """As AsyncCompletions.parse."""
+        exchange, read = self._to_parse({"model": model, "messages": messages, **params})
+        return cast("ParsedChatCompletion[Any]", read(run(exchange.whole(chat))))
 
     @overload
     def stream(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from tokenwire.families import chat, responses
 from tokenwire.raw_response import APIResponse, areceive, receive
 from tokenwire.resources.asked import ChatCalls, ResponsesCalls
 from tokenwire.resources.calls import Message
+from tokenwire.settings import NOT_GIVEN, NotGiven
 from tokenwire.streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
-    from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk
-    from tokenwire.families.responses import Response, ResponseStreamEvent
+    from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk, ParsedChatCompletion
+    from tokenwire.families.responses import ParsedResponse, Response, ResponseStreamEvent
 
 __all__ = [
     "AsyncCompletionsWithRawResponse",
@@ -21,6 +22,8 @@ __all__ = [
     "CompletionsWithRawResponse",
     "ResponsesWithRawResponse",
 ]
+
+T = TypeVar("T")
 
 
 # -- async ---------------------------------------------------------------------
@@ -46,6 +49,30 @@ class AsyncCompletionsWithRawResponse(ChatCalls):
     ) -> APIResponse[Any]:
         """As AsyncCompletions.create."""
         return await areceive(self._asked(stream, {"model": model, "messages": messages, **params}), chat, stream)
+
+    @overload
+    async def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: type[T], **params: Any
+    ) -> APIResponse[ParsedChatCompletion[T]]: ...
+    @overload
+    async def parse(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str,
+        response_format: Mapping[str, object] | NotGiven | None = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedChatCompletion[None]]: ...
+    @overload
+    async def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: object, **params: Any
+    ) -> APIResponse[ParsedChatCompletion[Any]]: ...
+    async def parse(
+        self, *, messages: Iterable[Message], model: str, **params: Any
+    ) -> APIResponse[ParsedChatCompletion[Any]]:
+        """As AsyncCompletions.parse; read by `parse()` of what it returns."""
+        exchange, read = self._to_parse({"model": model, "messages": messages, **params})
+        return await areceive(exchange, chat, False, read)
 
 
 class AsyncResponsesWithRawResponse(ResponsesCalls):
@@ -88,6 +115,38 @@ class AsyncResponsesWithRawResponse(ResponsesCalls):
         """As AsyncResponses.cancel."""
         return await areceive(self._cancelled(response_id, options), responses, False)
 
+    @overload
+    async def parse(
+        self,
+        *,
+        text_format: type[T],
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedResponse[T]]: ...
+    @overload
+    async def parse(
+        self,
+        *,
+        text_format: NotGiven | None = NOT_GIVEN,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedResponse[Any]]: ...
+    @overload
+    async def parse(
+        self,
+        *,
+        text_format: object,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedResponse[Any]]: ...
+    async def parse(self, **params: Any) -> APIResponse[ParsedResponse[Any]]:
+        """As AsyncResponses.parse; read by `parse()` of what it returns."""
+        exchange, read = self._to_parse(params)
+        return await areceive(exchange, responses, False, read)
+
 
 # -- sync ----------------------------------------------------------------------
 
@@ -112,6 +171,32 @@ class CompletionsWithRawResponse(ChatCalls):
     ) -> APIResponse[Any]:
         """As AsyncCompletions.create."""
         return receive(self._asked(stream, {"model": model, "messages": messages, **params}), chat, stream)
+
+    @overload
+    def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: type[T], **params: Any
+    ) -> APIResponse[ParsedChatCompletion[T]]: ...
+    @overload
+    def parse(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str,
+        response_format: Mapping[str, object] | NotGiven | None = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedChatCompletion[None]]: ...
+    @overload
+    def parse(
+        self, *, messages: Iterable[Message], model: str, response_format: object, **params: Any
+    ) -> APIResponse[ParsedChatCompletion[Any]]: ...
+    def parse(
+        self, *, messages: Iterable[Message], model: str, **params: Any
+    ) -> APIResponse[ParsedChatCompletion[Any]]:
+        """As AsyncCompletions.parse; read by `parse()` of what it returns."""
+        exchange, read = self._to_parse({"model": model, "messages": messages, **params})
+        return receive(exchange, chat, False, read)
+
+
 class ResponsesWithRawResponse(ResponsesCalls):
     """`client.responses.with_raw_response`"""
 
@@ -149,3 +234,35 @@ class ResponsesWithRawResponse(ResponsesCalls):
     def cancel(self, response_id: str, **options: Any) -> APIResponse[Response]:
         """As AsyncResponses.cancel."""
         return receive(self._cancelled(response_id, options), responses, False)
+
+    @overload
+    def parse(
+        self,
+        *,
+        text_format: type[T],
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedResponse[T]]: ...
+    @overload
+    def parse(
+        self,
+        *,
+        text_format: NotGiven | None = NOT_GIVEN,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedResponse[Any]]: ...
+    @overload
+    def parse(
+        self,
+        *,
+        text_format: object,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> APIResponse[ParsedResponse[Any]]: ...
+    def parse(self, **params: Any) -> APIResponse[ParsedResponse[Any]]:
+        """As AsyncResponses.parse; read by `parse()` of what it returns."""
+        exchange, read = self._to_parse(params)
+        return receive(exchange, responses, False, read)

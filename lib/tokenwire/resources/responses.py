@@ -15,7 +15,7 @@ from tokenwire.settings import NOT_GIVEN, NotGiven
 from tokenwire.streams import AsyncStream, Source, Stream
 
 if TYPE_CHECKING:
-    from tokenwire.families.responses import Response, ResponseStreamEvent
+    from tokenwire.families.responses import ParsedResponse, Response, ResponseStreamEvent
 
 __all__ = ["AsyncResponses", "Responses"]
 
@@ -73,6 +73,42 @@ class AsyncResponses(ResponsesCalls):
             await exchange.open()
             return AsyncStream(Source(exchange, responses))
         return cast("Response", await exchange.whole(responses))
+
+    @overload
+    async def parse(
+        self,
+        *,
+        text_format: type[T],
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedResponse[T]: ...
+    @overload
+    async def parse(
+        self,
+        *,
+        text_format: NotGiven | None = NOT_GIVEN,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedResponse[Any]: ...
+    @overload
+    async def parse(
+        self,
+        *,
+        text_format: object,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedResponse[Any]: ...
+    async def parse(self, **params: Any) -> ParsedResponse[Any]:
+        """A whole response whose text is read as `text_format` (`output_parsed`), and its calls' arguments by their
+        tools. As AsyncCompletions.parse.
+
+        parse_as: a type to read the text as in its place, which is not sent.
+        """
+        exchange, read = self._to_parse(params)
+        return cast("ParsedResponse[Any]", read(await exchange.whole(responses)))
 
     @overload
     def stream(
@@ -189,6 +225,38 @@ class Responses(ResponsesCalls):
             run(exchange.open())
             return Stream(Source(exchange, responses))
         return cast("Response", run(exchange.whole(responses)))
+
+    @overload
+    def parse(
+        self,
+        *,
+        text_format: type[T],
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedResponse[T]: ...
+    @overload
+    def parse(
+        self,
+        *,
+        text_format: NotGiven | None = NOT_GIVEN,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedResponse[Any]: ...
+    @overload
+    def parse(
+        self,
+        *,
+        text_format: object,
+        input: str | Iterable[Message] | NotGiven = NOT_GIVEN,
+        model: str | NotGiven = NOT_GIVEN,
+        **params: Any,
+    ) -> ParsedResponse[Any]: ...
+    def parse(self, **params: Any) -> ParsedResponse[Any]:
+        """As AsyncResponses.parse."""
+        exchange, read = self._to_parse(params)
+        return cast("ParsedResponse[Any]", read(run(exchange.whole(responses))))
 
     @overload
     def stream(

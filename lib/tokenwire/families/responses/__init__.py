@@ -13,7 +13,7 @@ from .event_bases import StreamEvent, UnknownEvent
 from .events import *  # noqa: F403 - __all__ says which
 from .helper import Helper, prepare
 from .items import *  # noqa: F403
-from .parsed import ParsedResponse, ParsedResponseFunctionToolCall, ParsedResponseOutputText
+from .parsed import ParsedResponse, ParsedResponseFunctionToolCall, ParsedResponseOutputText, parse_whole
 from .parts import *  # noqa: F403
 from .reading import decode, decode_whole, encode, text
 from .response import *  # noqa: F403
@@ -21,7 +21,7 @@ from .text_events import *  # noqa: F403
 from .tool_events import *  # noqa: F403
 from .tool_items import *  # noqa: F403
 
-__all__ = ["Accumulator", "Helper", "decode", "decode_whole", "encode", "name", "prepare", "text"]
+__all__ = ["Accumulator", "Helper", "decode", "decode_whole", "encode", "name", "parse_whole", "prepare", "text"]
 __all__ += ["ParsedResponse", "ParsedResponseFunctionToolCall", "ParsedResponseOutputText"]
 __all__ += ["StreamEvent", "UnknownEvent"]
 __all__ += events.__all__

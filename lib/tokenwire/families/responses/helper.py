@@ -12,7 +12,6 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from ...errors import ContentFilterFinishReasonError, LengthFinishReasonError
 from ..parsing import is_type, parse, text_format_param, tool_params, tool_parsers
 from .accumulate import Accumulator
 from .events import (
@@ -22,7 +21,7 @@ from .events import (
     ResponseIncompleteEvent,
     ResponseStreamEvent,
 )
-from .parsed import Lazy, ParsedResponse, final_answer, parse_response
+from .parsed import Lazy, ParsedResponse, checked, final_answer, parse_response
 from .response import Response
 from .text_events import ResponseTextDeltaEvent, ResponseTextDoneEvent
 from .tool_events import ResponseFunctionCallArgumentsDeltaEvent
@@ -97,14 +96,7 @@ class Helper:
         A response that failed is returned: status "failed", and `error`.
         """
         response = self._response(whole=self._state.completed)
-        if self._format is not None:
-            reason = getattr(response.incomplete_details, "reason", None)
-            if reason == "max_output_tokens":
-                raise LengthFinishReasonError(completion=response)
-            if reason == "content_filter":
-                raise ContentFilterFinishReasonError(completion=response)
-            _ = response.output_parsed  # read now: who asked for a type is told here that it does not fit
-        return response
+        return response if self._format is None else checked(response)
 
     def _response(self, *, whole: bool) -> ParsedResponse[Any]:
         # What was cut is not read: its text fits nothing.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
-from ..parsing import parse
+from ...errors import ContentFilterFinishReasonError, LengthFinishReasonError
+from ..parsing import is_type, parse, tool_parsers
 from ..record import Event, Private, Record
 from .items import ResponseOutputMessage
 from .parts import ResponseOutputText
@@ -24,8 +25,10 @@ __all__ = [
     "ParsedResponse",
     "ParsedResponseFunctionToolCall",
     "ParsedResponseOutputText",
+    "checked",
     "final_answer",
     "parse_response",
+    "parse_whole",
 ]
 
 T = TypeVar("T")
@@ -92,11 +95,40 @@ def parse_response(
 ) -> ParsedResponse[Any]:
     """A response with its texts and calls laid over the classes above. It is not read yet.
 
-    response: a snapshot, so that its output is a list.
+    response: a snapshot, or one that came whole.
     """
     parsed: ParsedResponse[Any] = _as(ParsedResponse, response)
-    parsed.output = [_parse_item(item, text_format, tools) for item in response.output]
+    if isinstance(response.output, list):
+        parsed.output = [_parse_item(item, text_format, tools) for item in response.output]
     return parsed
+
+
+def checked(response: ParsedResponse[Any]) -> ParsedResponse[Any]:
+    """The response of a caller who gave a type for its text.
+
+    Raises LengthFinishReasonError or ContentFilterFinishReasonError where the answer was cut, and what the type's
+    own library raises where it does not fit.
+    """
+    reason = getattr(response.incomplete_details, "reason", None)
+    if reason == "max_output_tokens":
+        raise LengthFinishReasonError(completion=response)
+    if reason == "content_filter":
+        raise ContentFilterFinishReasonError(completion=response)
+    _ = response.output_parsed  # read now: who asked for a type is told here that it does not fit
+    return response
+
+
+def parse_whole(response: Response, text_format: Any, tools: Iterable[Any] | None) -> ParsedResponse[Any]:
+    """A response that came whole, behind `responses.parse(...)`: read as at the end of `.stream()`.
+
+    text_format, tools: as they were given. A response that failed is returned. Raises as `checked`.
+    """
+    tp = text_format if is_type(text_format) else None
+    # What was cut is not read: its text fits nothing.
+    whole = response.status not in ("incomplete", "failed", "cancelled")
+    parsed = parse_response(response, tp if whole else None, tool_parsers(tools) if whole else {})
+    parsed._request_id = response._request_id
+    return parsed if tp is None else checked(parsed)
 
 
 def _parse_item(item: Any, text_format: Any, tools: Mapping[str, Callable[[str], Any]]) -> Any:
