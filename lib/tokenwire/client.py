@@ -101,7 +101,8 @@ class _ClientBase:
     ) -> Self:
         """Another client with these settings changed; it shares this one's connections.
 
-        default_headers and default_query are added to those that are set.
+        default_headers and default_query are added to those that are set. Closing either
+        closes the connections of both. Raises as the class does.
         """
         other = object.__new__(type(self))
         other._pools = self._pools
@@ -150,17 +151,24 @@ class _ClientBase:
 class AsyncClient(_ClientBase):
     """A client for asyncio, uvloop, trio and anyio code. Alias: AsyncOpenAI.
 
-    It belongs to the event loop that first uses it. api_key, base_url: see resolve.
-    timeout: Timeouts, or seconds for each of its clocks but total, or None for no clock.
-    max_retries: tries after the first. backend: "asyncio", "trio", "anyio" or a backend
-    object; by default the library that is running. ssl_context: instead of the
-    platform's trust store; client certificates are loaded into it. uds: the path of a
-    Unix socket to connect to. proxy: the URL of an HTTP proxy, http:// or https://, with
-    user:password@ where it wants them; "" or False for none; by default what HTTPS_PROXY,
-    HTTP_PROXY, ALL_PROXY and NO_PROXY say (see proxy.py). An https base_url is reached
-    through a tunnel, TLS inside; requests to an http one are forwarded by the proxy.
+    It belongs to the event loop that first uses it. Making one opens nothing and starts nothing.
 
-    Raises TokenwireError where no key is found, ValueError for a bad argument.
+    api_key, base_url: arguments win; else MUME_API_KEY with MUME_BASE_URL, else OPENAI_API_KEY with
+        OPENAI_BASE_URL. A key found in the environment is never sent to the other pair's URL.
+    organization, project: header fields of the official API; else OPENAI_ORG_ID, OPENAI_PROJECT_ID.
+    timeout: Timeouts, or seconds for each of its clocks but total, or None for no clock.
+    max_retries: tries after the first. Only what has given no event yet is tried again.
+    default_headers, default_query: sent with every call.
+    limits: Limits: sizes, and how many connections there may be.
+    backend: "asyncio", "trio", "anyio" or a backend object; by default the library that is running.
+    ssl_context: instead of the platform's trust store; client certificates are loaded into it.
+    uds: the path of a Unix socket to connect to.
+    proxy: the URL of an HTTP proxy, http:// or https://, with user:password@ where it wants them; "" or
+        False for none; by default what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say (see proxy.py).
+        An https base_url is reached through a tunnel, TLS inside; requests to an http one are forwarded.
+
+    `async with` closes it at the end, as aclose. Raises TokenwireError where no key is found, ValueError for
+    a bad argument.
     """
 
     # Made for each call: a client that held them would be a cycle, and its sockets would wait for the collector.
@@ -176,7 +184,10 @@ class AsyncClient(_ClientBase):
         return AsyncResponses(self)
 
     async def aclose(self) -> None:
-        """Close every unused connection. Idempotent."""
+        """Close every unused connection, and take no more calls; a stream under way closes its own. Idempotent.
+
+        Not a checkpoint: nothing in it waits.
+        """
         self._pools.close()
 
     close = aclose
@@ -191,7 +202,11 @@ class AsyncClient(_ClientBase):
 
 
 class Client(_ClientBase):
-    """A client for blocking code, for any number of threads at once. Alias: OpenAI. See AsyncClient."""
+    """A client for blocking code, for any number of threads at once. Alias: OpenAI.
+
+    The arguments are AsyncClient's. A stream belongs to one thread; a call waits for a connection where
+    Limits.max_connections are in use. After a fork, the child has connections of its own.
+    """
 
     _default_backend = "sync"
 
@@ -206,7 +221,7 @@ class Client(_ClientBase):
         return Responses(self)
 
     def close(self) -> None:
-        """Close every unused connection. Idempotent."""
+        """Close every unused connection, and take no more calls; a stream under way closes its own. Idempotent."""
         self._pools.close()
 
     def __enter__(self) -> Self:

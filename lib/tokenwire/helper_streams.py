@@ -65,7 +65,7 @@ class AsyncChatCompletionStream(AsyncHelperStream[ChatCompletionStreamEvent[T]],
     async def get_final_completion(self) -> ParsedChatCompletion[T]:
         """The whole ChatCompletion, `parsed` where a type was given; consumes what is left.
 
-        Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
+        A checkpoint at each read. Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
         was given and the answer could not be finished, and as iterating does.
         """
         final: ParsedChatCompletion[T] = await self._final()
@@ -89,7 +89,7 @@ class AsyncResponseStream(AsyncHelperStream["_ResponseEvent[T]"], Generic[T]):
     async def get_final_response(self) -> ParsedResponse[T]:
         """The whole Response, also after `incomplete` and `failed`; consumes what is left.
 
-        Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
+        A checkpoint at each read. Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
         was given and the answer could not be finished, and as iterating does.
         """
         final: ParsedResponse[T] = await self._final()
@@ -169,7 +169,10 @@ class _AsyncManager(_Manager[T]):
 
 
 class AsyncChatCompletionStreamManager(_AsyncManager[T]):
-    """`async with` sends the request and gives the stream; leaving closes it. A checkpoint."""
+    """`async with` sends the request and gives the stream; leaving closes it, as AsyncStream.aclose.
+
+    Entering is a checkpoint, and raises as `create` does; cancelled there, the connection is closed.
+    """
 
     async def __aenter__(self) -> AsyncChatCompletionStream[T]:
         await self._source.exchange.open()
@@ -177,7 +180,10 @@ class AsyncChatCompletionStreamManager(_AsyncManager[T]):
 
 
 class AsyncResponseStreamManager(_AsyncManager[T]):
-    """`async with` sends the request and gives the stream; leaving closes it. A checkpoint."""
+    """`async with` sends the request and gives the stream; leaving closes it, as AsyncStream.aclose.
+
+    Entering is a checkpoint, and raises as `create` does; cancelled there, the connection is closed.
+    """
 
     async def __aenter__(self) -> AsyncResponseStream[T]:
         await self._source.exchange.open()
@@ -192,7 +198,7 @@ class _SyncManager(_Manager[T]):
 
 
 class ChatCompletionStreamManager(_SyncManager[T]):
-    """`with` sends the request and gives the stream; leaving closes it."""
+    """`with` sends the request, and raises as `create` does; it gives the stream, and leaving closes that."""
 
     def __enter__(self) -> ChatCompletionStream[T]:
         run(self._source.exchange.open())
@@ -200,7 +206,7 @@ class ChatCompletionStreamManager(_SyncManager[T]):
 
 
 class ResponseStreamManager(_SyncManager[T]):
-    """`with` sends the request and gives the stream; leaving closes it."""
+    """`with` sends the request, and raises as `create` does; it gives the stream, and leaving closes that."""
 
     def __enter__(self) -> ResponseStream[T]:
         run(self._source.exchange.open())

@@ -200,7 +200,8 @@ class AsyncStream(_StreamBase[E]):
     async def aclose(self) -> None:
         """Close: the connection is kept where the response was over, else closed at once. Idempotent.
 
-        Read before its end and then closed, it raises StreamConsumedError when it is read again.
+        Not a checkpoint: nothing in it waits. Read before its end and then closed, the stream raises
+        StreamConsumedError when it is read again.
         """
         self._close()
 

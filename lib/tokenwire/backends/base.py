@@ -102,12 +102,14 @@ class Backend(Protocol):
     def token(self) -> Any:
         """What the connections made here belong to: the running loop or trio run; None where to nothing."""
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so long."""
 
     async def checkpoint(self) -> None:
         """Let others run, and cancellation through."""
 
-    def event(self) -> Event: ...
+    def event(self) -> Event:
+        """A new one, not set."""
 
     async def connect(self, origin: Origin, ssl_context: ssl.SSLContext | None, deadline: float | None) -> Transport:
         """A connection, with TLS where origin.scheme is "https"."""

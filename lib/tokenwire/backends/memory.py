@@ -147,7 +147,8 @@ class MemoryBackend:
     """Hands out scripted connections, one script each; an exception in place of a script is a connect that fails.
 
     connections: those made so far, in order. origins: where each was to go.
-    time: the clock, seconds; sleeping and waiting move it.
+    time: the clock, seconds; sleeping and waiting move it. slept: the pauses before retries, seconds.
+    tokenwire.testing has what writes scripts and reads requests.
     """
 
     name = "memory"

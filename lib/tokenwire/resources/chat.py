@@ -57,9 +57,10 @@ class AsyncCompletions(ChatCalls):
     ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]:
         """Ask for a completion: as a stream of chunks, or whole.
 
-        params: any field of the API, sent as it is; and extra_headers, extra_query,
-        extra_body, timeout. Raises APIError and its kin. A checkpoint; cancelled, the
-        connection is closed.
+        params: any field of the API, sent as it is; and extra_headers, extra_query, extra_body, timeout
+        (Timeouts, or seconds). The answer's head is awaited, with stream=False all of it. Raises APIStatusError
+        for a status of 400 or more, APIConnectionError and its kin where there was no whole answer, TypeError
+        for a body that is no JSON. A checkpoint; cancelled, the connection is closed.
         """
         exchange = self._asked(stream, {"model": model, "messages": messages, **params})
         if stream:
@@ -116,7 +117,8 @@ class AsyncCompletions(ChatCalls):
     ) -> AsyncChatCompletionStreamManager[Any]:
         """A context manager whose stream yields the helper's events: `content.delta` and its kin.
 
-        response_format may be a type, tools may be functions or types; see families/parsing.py.
+        Nothing is sent before it is entered. response_format may be a type, tools may be functions or
+        types; see families/parsing.py.
         """
         return AsyncChatCompletionStreamManager(*self._helped({"model": model, "messages": messages, **params}))
 

@@ -140,7 +140,8 @@ class AsyncResponses(ResponsesCalls):
     def stream(self, **params: Any) -> AsyncResponseStreamManager[Any]:
         """A context manager whose stream yields every event, with `snapshot` on text and argument deltas.
 
-        text_format may be a type, tools may be functions or types; see families/parsing.py.
+        Nothing is sent before it is entered. text_format may be a type, tools may be functions or
+        types; see families/parsing.py.
         """
         return AsyncResponseStreamManager(*self._helped(params))
 
@@ -168,6 +169,7 @@ class AsyncResponses(ResponsesCalls):
 
         starting_after: the sequence_number after which the stream begins; it goes to the server.
         params: include, include_obfuscation, resume (as `create`), and extra_headers, extra_query, timeout.
+        Raises as `create` does: NotFoundError where the server keeps no such response. A checkpoint.
         """
         exchange = self._retrieved(response_id, stream, starting_after, params)
         if stream:
@@ -176,7 +178,10 @@ class AsyncResponses(ResponsesCalls):
         return cast("Response", await exchange.whole(responses))
 
     async def cancel(self, response_id: str, **options: Any) -> Response:
-        """Cancel a background response."""
+        """Cancel a background response, and return it as it then stands.
+
+        options: extra_headers, extra_query, timeout. Raises as `retrieve` does. A checkpoint.
+        """
         return cast("Response", await self._cancelled(response_id, options).whole(responses))
 
 
