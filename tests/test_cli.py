@@ -195,10 +195,6 @@ def test_nobody_listens(backend: str) -> None:
     [
         (["chat", "x", "--base-url", "http://127.0.0.1:1/v1"], "--model is needed"),
         (["chat", "x", "--raw", "--no-stream"], "does not go with --no-stream"),
-        (["serve", "nonsense"], "module:name"),
-        (["serve", "json:nothing"], "no handler"),
-        (["serve", "json:dumps", "--tokens-per-second", "3"], "does not go with a handler"),
-        (["serve", "--tokens-per-second", "0"], "must be positive"),
         (["sing"], "invalid choice"),
     ],
 )

@@ -56,6 +56,8 @@ HOUSE = [
     "client",
     "testing",
     "server",
+    "workers",
+    "cli_serve",
     "cli",
     "__main__",
 ]

@@ -7,7 +7,6 @@ Exit statuses: 0 done, 1 the API or the way to it failed, 2 usage, 130 Ctrl-C,
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any, TextIO
 
 from tokenwire._version import __version__
 from tokenwire.backends import named
+from tokenwire.cli_serve import add_serve, run_serve
 from tokenwire.client import AsyncClient, Client
 from tokenwire.errors import APIError, TokenwireError
 
@@ -26,14 +26,6 @@ endpoint and key: --base-url and --api-key; else MUME_API_KEY (MUME_BASE_URL), e
 OPENAI_API_KEY (OPENAI_BASE_URL). With none of these, a reciting endpoint is started on
 this machine: it is no language model, it answers with public-domain verse.
 """
-
-_RECITES = """\
-Without HANDLER the endpoint recites: it is no language model, and answers with
-public-domain verse that the prompt's words pick, as model "tokenwire-recite-1".
-HANDLER is module:name, an async function that takes a tokenwire.server.Request and
-yields tokens.
-"""
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tokenwire", description="LLM tokens, straight off the wire.")
@@ -55,17 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         ask.add_argument(
             "--backend", choices=("sync", "asyncio", "trio", "anyio"), default="sync", help="how to do I/O (sync)"
         )
-    serve = commands.add_parser(
-        "serve",
-        help="answer both families on a port",
-        description=_RECITES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    serve.add_argument("handler", nargs="?", help="module:name; without it, verse is recited")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8000, help="port to listen on (8000); 0 is any free one")
-    serve.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="how to do I/O (asyncio)")
-    serve.add_argument("--tokens-per-second", type=float, metavar="N", help="the reciter's pace (as fast as it goes)")
+    add_serve(commands)
     return parser
 
 
@@ -75,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "serve":
-            return _serve(arguments, parser)
+            return run_serve(arguments, parser)
         return _ask(arguments, parser)
     except KeyboardInterrupt:
         return 130
@@ -246,51 +228,3 @@ class _Talk:
                     said = "".join([_write(text) async for text in answer.text()])
             _end_line(said)
             return said
-
-
-# -- serve ---------------------------------------------------------------------------
-
-
-def _serve(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    from tokenwire.server import Reciter, serve
-
-    if arguments.handler is None:
-        try:
-            handler: Any = Reciter(tokens_per_second=arguments.tokens_per_second)
-        except ValueError as error:
-            parser.error(str(error))
-    elif arguments.tokens_per_second is not None:
-        parser.error("--tokens-per-second paces the reciter: it does not go with a handler of yours")
-    else:
-        handler = _load(arguments.handler, parser)
-
-    def started(serving: Any) -> None:
-        print(f"tokenwire: serving at {serving.url}", file=sys.stderr, flush=True)
-
-    async def listen() -> None:
-        await serve(
-            handler, host=arguments.host, port=arguments.port, backend=arguments.backend, started=started
-        )
-
-    try:
-        named(arguments.backend).run(listen)
-    except OSError as error:
-        where = f"{arguments.host}:{arguments.port}"
-        print(f"tokenwire: cannot listen on {where}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _load(where: str, parser: argparse.ArgumentParser) -> Any:
-    """The handler that module:name names."""
-    module, _, name = where.partition(":")
-    if not module or not name:
-        parser.error(f"a handler is named module:name, not {where!r}")
-    sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        parser.error(f"no handler {where!r}: {error}")
-    return found

@@ -19,7 +19,7 @@ from tokenwire.server.channel import ClientGone
 from tokenwire.server.endpoint import Endpoint
 from tokenwire.server.limits import DEFAULT_SERVER_LIMITS
 from tokenwire.server.pump import _noticing
-from tokenwire.server.serve import _Lobby, _url
+from tokenwire.server.serve import _Lobby, url_of
 
 # -- Noticing a wait -----------------------------------------------------------
 
@@ -323,10 +323,10 @@ def test_more_pipelined_bytes_than_may_wait() -> None:
 
 
 def test_urls() -> None:
-    assert _url(("127.0.0.1", 1), secure=False) == "http://127.0.0.1:1/v1"
-    assert _url(("0.0.0.0", 1), secure=True) == "https://127.0.0.1:1/v1"
-    assert _url(("::", 1), secure=False) == "http://[::1]:1/v1"
-    assert _url("/tmp/s", secure=False) == ""
+    assert url_of(("127.0.0.1", 1), secure=False) == "http://127.0.0.1:1/v1"
+    assert url_of(("0.0.0.0", 1), secure=True) == "https://127.0.0.1:1/v1"
+    assert url_of(("::", 1), secure=False) == "http://[::1]:1/v1"
+    assert url_of("/tmp/s", secure=False) == ""
 
 
 def test_client_gone_is_no_error_of_the_library() -> None:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 from typing import Any, Final
 
-__all__ = ["bound", "bound_unix", "tune"]
+__all__ = ["bound", "bound_unix", "reserved", "tune"]
 
 #: Keep-alive, in seconds and probes, where the platform lets us say. Idle 60: well within the shortest time after which
 #: gateways forget a silent connection (Azure 240 s, AWS 350 s). A peer that has vanished is noticed after 60 + 5 x 30
@@ -22,6 +22,19 @@ def bound(info: Any, *, reuse_port: bool) -> socket.socket:
     family, _, _, _, address = info
     sock = socket.create_server((address[0], address[1]), family=family, backlog=_BACKLOG, reuse_port=reuse_port)
     sock.setblocking(False)
+    return sock
+
+
+def reserved(host: str, port: int) -> socket.socket:
+    """A socket that keeps this port for those who share it, and does not listen itself. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 

@@ -20,7 +20,7 @@ from tokenwire.server.stats import Stats
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Serving", "serve"]
+__all__ = ["Serving", "serve", "url_of"]
 
 class Serving:
     """An endpoint that listens.
@@ -114,7 +114,7 @@ async def serve(
             door.callback(_unlink, uds)
         door.callback(listener.close)
         lobby = _Lobby(backend, endpoint, door.close)
-        serving = Serving(listener.address, _url(listener.address, secure=ssl_context is not None), lobby)
+        serving = Serving(listener.address, url_of(listener.address, secure=ssl_context is not None), lobby)
         if started is not None:
             started(serving)
         if task_status is not None:
@@ -129,7 +129,8 @@ def _unlink(path: str) -> None:
         os.unlink(path)
 
 
-def _url(address: tuple[str, int] | str, *, secure: bool) -> str:
+def url_of(address: tuple[str, int] | str, *, secure: bool) -> str:
+    """The URL for clients of what listens at this address, or "" where that is a path."""
     if isinstance(address, str):
         return ""
     host, port = address

@@ -1,0 +1,266 @@
+"""tokenwire serve, as a process: what it is told, how it ends, and its workers."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+import tokenwire
+from support.served import CHAT, PATIENCE, RawClient
+from tokenwire.cli import main
+
+BARE = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "MUME_", "COVERAGE_"))}
+
+APP = """
+import os
+
+async def handler(request):
+    if request.prompt == "pid":
+        yield str(os.getpid())
+    elif request.prompt == "hold":
+        yield "first"
+        while not os.path.exists("go"):
+            await request.clock.sleep(0.001)
+        yield " last"
+"""
+
+
+class Process:
+    """`tokenwire serve`, and what it has said where it serves."""
+
+    def __init__(self, process: subprocess.Popen[str], where: str) -> None:
+        self.process = process
+        self.where = where
+
+    @property
+    def url(self) -> str:
+        return self.where.split()[0]
+
+    def client(self, **options: Any) -> tokenwire.Client:
+        return tokenwire.Client(api_key="k", base_url=self.url, max_retries=0, timeout=PATIENCE, **options)
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit status, and what else it has said."""
+        assert self.process.stderr is not None
+        return self.process.wait(PATIENCE), self.process.stderr.read()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts one in a directory of its own, with the handler app:handler."""
+    (tmp_path / "app.py").write_text(APP)
+    with contextlib.ExitStack() as stack:
+
+        def start(*options: str) -> Process:
+            command = [sys.executable, "-W", "error", "-m", "tokenwire", "serve", "app:handler", *options]
+            process = stack.enter_context(
+                subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=BARE, cwd=tmp_path)
+            )
+            stack.callback(process.kill)
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            found = re.fullmatch(r"tokenwire: serving at (.+)\n", line)
+            assert found, line + process.stderr.read()
+            return Process(process, found[1])
+
+        yield start
+
+
+def hold(process: Process) -> tuple[tokenwire.Client, Any, Iterator[str]]:
+    """A stream whose first token has come, and whose second one waits for the file "go"."""
+    client = process.client()
+    stream = client.chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "hold"}], stream=True
+    )
+    text = stream.text()
+    assert next(text) == "first"
+    return client, stream, text
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_signal_lets_answers_end(started: Callable[..., Process], backend: str, tmp_path: Path) -> None:
+    origin = "http://localhost:3000"
+    process = started("--port", "0", "--backend", backend, "--access-log", "--cors", origin, "--model", "mine")
+    host, port = re.fullmatch(r"http://(.*):(\d+)/v1", process.url).groups()  # type: ignore[union-attr]
+    with RawClient((host, int(port))) as idle:
+        idle.ask("POST", "/v1/chat/completions?key=secret", CHAT, origin=origin)
+        head, body = idle.answer()
+        assert dict(head.headers)[b"access-control-allow-origin"] == origin.encode()
+        assert b'"model":"mine"' in body
+        client, stream, text = hold(process)
+        process.process.send_signal(signal.SIGTERM)
+        assert idle.closed()
+    (tmp_path / "go").touch()
+    assert list(text) == [" last"]
+    stream.close()
+    client.close()
+    status, said = process.ended()
+    assert status == 0
+    first, warning, second = said.splitlines()
+    line = r"[-\d]+ [:,\d]+ POST /v1/chat/completions 200 tokens=%d bytes=\d+ seconds=\d+\.\d+"
+    assert re.fullmatch(line % 0, first)
+    assert warning.startswith("tokenwire: shutting down; answers under way: 1, for up to 20 seconds")
+    assert re.fullmatch(line % 2, second)
+
+
+@pytest.mark.parametrize(
+    ("options", "signals", "status"),
+    [
+        (["--grace", "0"], [signal.SIGTERM], 0),
+        (["--backend", "trio", "--grace", "3600"], [signal.SIGINT, signal.SIGTERM], 130),
+    ],
+)
+def test_answers_are_cut(
+    started: Callable[..., Process], options: list[str], signals: list[signal.Signals], status: int
+) -> None:
+    """At the end of --grace, or by a second signal; the first says why it ended."""
+    process = started("--port", "0", *options)
+    client, stream, text = hold(process)
+    process.process.send_signal(signals[0])
+    assert process.process.stderr is not None
+    assert "shutting down" in process.process.stderr.readline()
+    for number in signals[1:]:
+        process.process.send_signal(number)
+    with pytest.raises(tokenwire.APIConnectionError):
+        list(text)
+    stream.close()
+    client.close()
+    code, said = process.ended()
+    assert (code, said) == (status, "shutdown: 1 connections are cut\n")
+
+
+def test_tls_and_a_unix_socket(started: Callable[..., Process], tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "chain.pem"))
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    import ssl
+
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    process = started("--uds", "s", "--certfile", "chain.pem", "--keyfile", "key.pem")
+    assert process.where == "s"
+    with tokenwire.Client(
+        api_key="k", base_url="https://localhost/v1", uds=str(tmp_path / "s"), ssl_context=trusting, max_retries=0
+    ) as client:
+        assert client.responses.create(model="m", input="pid").output_text == str(process.process.pid)
+        process.process.send_signal(signal.SIGTERM)
+        assert process.ended() == (0, "")
+    assert not (tmp_path / "s").exists()
+
+
+def answering(process: Process, count: int) -> set[int]:
+    """The ids of this many processes that answer there, asked over connections of their own."""
+    found: set[int] = set()
+    for _ in range(1000):
+        with process.client() as client:
+            found.add(int(client.responses.create(model="m", input="pid").output_text))
+        if len(found) == count:
+            break
+    return found
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return error.errno == errno.ESRCH
+    return False
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_workers(started: Callable[..., Process], backend: str, tmp_path: Path) -> None:
+    process = started("--port", "0", "--workers", "2", "--backend", backend)
+    assert process.where.endswith(" (2 workers)")
+    pids = answering(process, 2)
+    assert len(pids) == 2
+    assert process.process.pid not in pids
+    client, stream, text = hold(process)
+    process.process.send_signal(signal.SIGINT)
+    assert process.process.stderr is not None
+    assert "shutting down" in process.process.stderr.readline()
+    (tmp_path / "go").touch()
+    assert list(text) == [" last"]
+    stream.close()
+    client.close()
+    assert process.ended() == (130, "")
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_worker_that_dies_is_reported(started: Callable[..., Process]) -> None:
+    process = started("--port", "0", "--workers", "2")
+    one, other = answering(process, 2)
+    os.kill(one, signal.SIGKILL)
+    assert process.process.stderr is not None
+    assert process.process.stderr.readline() == f"tokenwire: worker {one} has ended by signal 9; left: 1\n"
+    assert answering(process, 1) == {other}
+    process.process.send_signal(signal.SIGTERM)
+    assert process.ended() == (1, "")
+
+
+def test_workers_end_with_their_parent(started: Callable[..., Process]) -> None:
+    process = started("--port", "0", "--workers", "2")
+    pids = answering(process, 2)
+    process.process.kill()
+    # Its standard error is theirs too: it ends when they have.
+    assert process.ended() == (-signal.SIGKILL, "")
+    assert len(pids) == 2
+
+
+def test_a_port_that_is_taken(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for options in ([], ["--backend", "trio"], ["--workers", "2"]):
+            assert main(["serve", "--port", port, *options]) == 1
+            assert f"cannot listen on 127.0.0.1:{port}: " in capfd.readouterr().err
+
+
+def test_a_path_that_cannot_be(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = str(tmp_path / "no" / "s")
+    assert main(["serve", "--uds", path]) == 1
+    assert f"cannot listen on {path}: No such file or directory" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "module:name"),
+        (["json:nothing"], "no handler 'json:nothing'"),
+        (["nowhere:handler"], "No module named 'nowhere'"),
+        (["json:__name__"], "it is no function, but of type str"),
+        (["json:dumps", "--tokens-per-second", "3"], "does not go with a handler"),
+        (["--tokens-per-second", "0"], "must be positive"),
+        (["--port", "65536"], "'65536' is no number from 0 to 65535"),
+        (["--port", "http"], "'http' is no number"),
+        (["--workers", "0"], "'0' is no number from 1"),
+        (["--grace", "-1"], "'-1' is no number of seconds"),
+        (["--grace", "nan"], "'nan' is no number of seconds"),
+        (["--max-choices", "x"], "'x' is no number from 1"),
+        (["--uds", "s", "--port", "1"], "does not go with --port"),
+        (["--uds", "s", "--host", "::"], "does not go with --host"),
+        (["--uds", "s", "--workers", "2"], "does not go with --uds"),
+        (["--keyfile", "key.pem"], "--certfile is needed"),
+        (["--certfile", "/nowhere.pem"], "no certificate with its key in /nowhere.pem: No such file"),
+        (["--certfile", __file__], "no certificate with its key in"),
+        (["--cors", "localhost:3000"], "--cors: not an origin: 'localhost:3000'"),
+        (["--backend", "anyio"], "invalid choice"),
+        (["--on-disconnect", "wait"], "invalid choice"),
+    ],
+)
+def test_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *arguments])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err.replace("\n", " ")
