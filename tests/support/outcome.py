@@ -31,6 +31,7 @@ class Outcome:
         self.text: list[str] = []
         self.snapshot: Any = None
         self.error: tokenwire.APIError | None = None
+        self.stats: Any = None  # of a stream
 
     def plain(self) -> tuple[list[dict[str, Any]], str, dict[str, Any] | None]:
         """For comparisons: every event as JSON, the error's class and, where it is the server's own, its words."""
@@ -68,7 +69,7 @@ def call(client: tokenwire.Client, vector: Vector, seen: Callable[[int], object]
                     outcome.events.append(event)
                     seen(len(outcome.events))
             finally:
-                outcome.snapshot = stream.snapshot
+                outcome.snapshot, outcome.stats = stream.snapshot, stream.stats
     except tokenwire.APIError as error:
         outcome.error = error
     return outcome
@@ -89,7 +90,7 @@ async def acall(
                     outcome.events.append(event)
                     seen(len(outcome.events))
             finally:
-                outcome.snapshot = stream.snapshot
+                outcome.snapshot, outcome.stats = stream.snapshot, stream.stats
     except tokenwire.APIError as error:
         outcome.error = error
     return outcome

@@ -16,44 +16,18 @@ from collections.abc import Callable, Iterator
 PATIENCE = 30.0
 
 
-#: Bytes at either end of a long recording that are played one by one.
-_SINGLY = 2_000
-
-#: Bytes at once in its middle, whose frames repeat: a prime, so that the cuts wander through them.
-_MIDDLE = 13
-
-
-def bitten(data: bytes) -> Iterator[bytes]:
-    """Byte by byte; in the middle of a long recording, by 13 bytes."""
-    at = 0
-    while at < len(data):
-        size = _MIDDLE if _SINGLY <= at < len(data) - _SINGLY - _MIDDLE else 1
-        yield data[at : at + size]
-        at += size
-
-
 class Played:
-    """How to answer: the bytes, in these pieces, each its own send; and how to end.
+    """How to answer: the bytes, and how to end.
 
     end: "eof" closes, "reset" resets, anything else goes on to the next request, or waits for the client to close.
     read: set by the client once it has read what it needs: a reset waits for it, since it makes the client's
         kernel drop what was not read yet (as Linux 6 does).
     """
 
-    def __init__(
-        self, data: bytes, end: str = "open", *, bytewise: bool = False, read: threading.Event | None = None
-    ) -> None:
+    def __init__(self, data: bytes, end: str = "open", *, read: threading.Event | None = None) -> None:
         self.data = data
         self.end = end
-        self.bytewise = bytewise
         self.read = read
-
-    def play(self, sock: socket.socket) -> None:
-        if self.bytewise:
-            for piece in bitten(self.data):
-                sock.sendall(piece)
-        else:
-            sock.sendall(self.data)
 
 
 class Replay:
@@ -105,7 +79,7 @@ class Replay:
                     with self._lock:
                         self.requests.append(head + body)
                     played = self._answer(head, body)
-                    played.play(sock)
+                    sock.sendall(played.data)
                     end = played.end
                     if end == "reset" and played.read is not None:
                         assert played.read.wait(PATIENCE)
