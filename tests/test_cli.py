@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.endpoint import reciting
+from tokenwire.cli import main
 
 # Each backend, and each family, without every pair of them: a process costs.
 ASKING = [("chat", "sync"), ("respond", "asyncio"), ("chat", "trio"), ("respond", "anyio")]
@@ -198,10 +199,20 @@ def test_nobody_listens(backend: str) -> None:
         (["sing"], "invalid choice"),
     ],
 )
-def test_usage(arguments: list[str], word: str) -> None:
-    done = tokenwire(*arguments)
-    assert done.returncode == 2
-    assert word in done.stderr
+def test_usage(
+    arguments: list[str], word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a handler is looked for in the working directory
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert word in capsys.readouterr().err
+
+
+def test_usage_ends_a_process() -> None:
+    done = tokenwire("sing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "invalid choice" in done.stderr
 
 
 def test_a_port_that_is_taken() -> None:
@@ -227,8 +238,9 @@ def test_a_handler_of_ones_own(tmp_path: object) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["chat", "--help"], ["serve", "--help"]])
-def test_help_is_honest_about_reciting(arguments: list[str]) -> None:
-    done = tokenwire(*arguments)
-    assert done.returncode == 0
+def test_help_is_honest_about_reciting(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
     if len(arguments) == 2:
-        assert "it is no language model" in done.stdout
+        assert "it is no language model" in capsys.readouterr().out

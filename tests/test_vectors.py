@@ -2,7 +2,7 @@
 
 Three ways to play them:
 
-* over real sockets, through every backend, whole and byte by byte: each byte is a read of its own;
+* over real sockets, through every backend, whole and byte by byte, where each byte is a read of its own;
 * through memory, where each read brings what we say: two pieces, cut anywhere;
 * their bodies anew, in other line ends and under other framings.
 
@@ -29,6 +29,10 @@ from tokenwire.wire.buffer import ReceiveBuffer
 
 NAMES = vectors.names()
 BACKENDS = ["asyncio", "trio", "anyio", "sync"]
+
+#: Eight recordings are longer than this, and their frames repeat. Event loops read all but 2,000 bytes at either end
+#: of those by 13 bytes, a prime, so that the cuts wander through the frames; TOKENWIRE_ALL_SPLITS=1 by the byte.
+_LONG, _SINGLY, _MIDDLE = 16_384, 2_000, 13
 
 #: The one recording whose end is silence. Over sockets it is closed here; its silence has tests of its own.
 SILENT = "llama-chat-sigterm"
@@ -93,14 +97,29 @@ def test_over_sockets(server: Replay, name: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", NAMES)
 def test_one_byte_a_read(server: Replay, name: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All is with the kernel, and each read has room for one byte of it: no segment that the network joins helps."""
-    lend = ReceiveBuffer.get_buffer
-    monkeypatch.setattr(ReceiveBuffer, "get_buffer", lambda buffer, hint=-1: lend(buffer, hint)[:1])
+    """All is with the kernel, and each read has room for one byte of it: what the network joins stays apart."""
     vector = vectors.load(name)
+    size, lend, update = len(vector.data), ReceiveBuffer.get_buffer, ReceiveBuffer.buffer_updated
+    everywhere = size <= _LONG or backend == "sync" or bool(os.environ.get("TOKENWIRE_ALL_SPLITS"))
+    taken = 0
+
+    def middle(buffer: ReceiveBuffer, sizehint: int = -1) -> memoryview:
+        return lend(buffer)[: _MIDDLE if _SINGLY <= taken < size - _SINGLY else 1]
+
+    def count(buffer: ReceiveBuffer, nbytes: int) -> None:
+        nonlocal taken
+        taken += nbytes
+        update(buffer, nbytes)
+
+    if everywhere:
+        monkeypatch.setattr(ReceiveBuffer, "get_buffer", lambda buffer, sizehint=-1: lend(buffer)[:1])
+    else:
+        monkeypatch.setattr(ReceiveBuffer, "get_buffer", middle)
+        monkeypatch.setattr(ReceiveBuffer, "buffer_updated", count)
     found = _play(vector, backend, _options(server, name, "bytewise"))
     outcome.check(found, vector)
     assert found.plain() == _reference(name)
-    if found.stats is not None:
+    if found.stats is not None and everywhere:
         # Where the end of the stream is no byte, it is a read of its own, too.
         assert found.stats.bytes <= found.stats.reads <= found.stats.bytes + 1
 

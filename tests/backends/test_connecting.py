@@ -287,9 +287,8 @@ def test_abort_behind_the_end_of_the_loop(way: Way) -> None:
         way.run(main)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own: nobody closed it in time
-            for transport in left:
-                transport.abort()
-            left.clear()
+            while left:
+                left.pop().abort()
             gc.collect()
 
 

@@ -105,29 +105,44 @@ def _is_whole(text: str) -> bool:
         return False
 
 
-def arrived(name: str, content: int) -> list[str]:
-    """The data of each event that is to be delivered once so much of the content has come."""
-    told = payloads(name)
-    return [one.text for one in told[: bisect_right([one.needs for one in told], content)]]
+class Verdict(NamedTuple):
+    """What the first payloads of a stream are: "complete", "error" or "truncated", and events: how many are events."""
+
+    word: str
+    events: int
 
 
-def _verdict(family: str, data: list[str]) -> str:
-    """"complete", "error" or "truncated": what these events are, by their own words (wire facts)."""
+@cache
+def _verdicts(name: str) -> tuple[list[int], list[Verdict]]:
+    """What each payload needs; and the verdict on none of them, on the first, on the first two ..."""
+    responses = vectors.load(name).family != "chat"
+    word, events = "truncated", 0
     seen: set[int] = set()
     ended: set[int] = set()
-    for text in data:
-        if text.strip() == "[DONE]":
-            return "complete"
-        event = json.loads(text)
-        if event.get("error") or event.get("type") == "error":
-            return "error"
-        if family == "responses" and event.get("type", "").removeprefix("response.") in _ENDS:
-            return "complete"
-        for choice in event.get("choices", ()):
-            seen.add(choice.get("index", 0))
-            if choice.get("finish_reason"):
-                ended.add(choice.get("index", 0))
-    return "complete" if seen and seen == ended else "truncated"
+    found = [Verdict(word, events)]
+    for text, _ in payloads(name):
+        event = None if text.strip() == "[DONE]" else json.loads(text)
+        if word == "error":
+            pass  # what an error says is the last word
+        elif event is None:
+            word = "complete"
+        elif event.get("error") or event.get("type") == "error":
+            word = "error"
+        else:
+            events += 1
+            choices = event.get("choices", ())
+            seen.update(choice.get("index", 0) for choice in choices)
+            ended.update(choice.get("index", 0) for choice in choices if choice.get("finish_reason"))
+            over = event["type"].removeprefix("response.") in _ENDS if responses else seen == ended != set()
+            word = "complete" if over else "truncated"
+        found.append(Verdict(word, events))
+    return [one.needs for one in payloads(name)], found
+
+
+def verdict(name: str, content: int) -> Verdict:
+    """What has come, once so much of the content has come: by its own words (wire facts)."""
+    needs, verdicts = _verdicts(name)
+    return verdicts[bisect_right(needs, content)]
 
 
 # -- what came of it ----------------------------------------------------------------
@@ -198,13 +213,11 @@ def _judge(vector: Vector, cut: Cut, how: str, whole: Found, found: Found) -> No
             assert isinstance(failure, errors.APIError)
             assert not isinstance(failure, errors.APIStatusError)
         return
-    data = arrived(vector.name, cut.content)
-    verdict = _verdict("chat" if vector.family == "chat" else "responses", data)
-    count = len(data) - (verdict == "error") - ("[DONE]" in data)
+    word, count = verdict(vector.name, cut.content)
     assert got == whole.events[:count]
-    if verdict == "complete":
+    if word == "complete":
         assert failure is None
-    elif verdict == "error":
+    elif word == "error":
         assert type(failure) is errors.APIError
         assert failure.message == vector.expected["error"]["message"]
     else:

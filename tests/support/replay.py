@@ -29,6 +29,9 @@ class Played:
         self.end = end
         self.read = read
 
+    def play(self, sock: socket.socket) -> None:
+        sock.sendall(self.data)
+
 
 class Replay:
     """The server. address: where it listens. accepts: connections so far. requests: what was asked, in order.
@@ -79,7 +82,7 @@ class Replay:
                     with self._lock:
                         self.requests.append(head + body)
                     played = self._answer(head, body)
-                    sock.sendall(played.data)
+                    played.play(sock)
                     end = played.end
                     if end == "reset" and played.read is not None:
                         assert played.read.wait(PATIENCE)
