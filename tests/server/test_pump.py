@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
@@ -268,6 +269,43 @@ def test_the_head_leaves_with_the_first_token(live: Any) -> None:
     assert b'"role":"assistant"' in transport.sent[0]
     assert b"".join(transport.sent[1:]).count(b'"content":"a"') == 1
     assert b"HTTP/1.1" not in b"".join(transport.sent[1:])
+
+
+def tokens_in(transport: Scripted) -> list[int]:
+    """How many tokens each send had that had any."""
+    counts = [sent.count(b'"content":"w') for sent in transport.sent]
+    return [count for count in counts if count]
+
+
+@LIVES
+def test_how_many_sends_tokens_take(live: Any) -> None:
+    """50 bursts of 20: the first of each burst leaves at once, the others when the handler waits."""
+
+    async def bursts(request: Request) -> AsyncIterator[str]:
+        assert request.clock is not None
+        for _ in range(50):
+            await request.clock.sleep(0)
+            for _ in range(20):
+                yield "w"
+
+    transport, _, _ = live(bursts, asking(CHAT), 0)
+    found = tokens_in(transport)
+    assert sum(found) == 1000
+    assert len(found) <= 100
+    assert found[0] == 1
+
+
+@LIVES
+def test_a_handler_that_computes_without_waiting_is_sent_all_the_same(live: Any) -> None:
+    """Its own thread is the event loop's: nothing could be sent meanwhile but by the pump itself."""
+
+    async def computes(request: Request) -> AsyncIterator[str]:
+        for _ in range(3):
+            time.sleep(0.011)
+            yield "w"
+
+    transport, _, _ = live(computes, asking(CHAT), 0)
+    assert tokens_in(transport) == [1, 1, 1]
 
 
 @LIVES

@@ -12,7 +12,9 @@ cost more than the send. Tokens that the handler yields without waiting are
 gathered. They must leave as soon as it does wait; to see that moment, produce drives
 the handler's `__anext__` by hand (`_noticing`): an awaitable that waits shows so by
 yielding to the event loop, and just then, synchronously, write is woken. So there is
-no timer, and no token is ever held while nobody works on the next one.
+no timer, and no token is ever held while nobody works on the next one. Nor for long while
+somebody does: a handler that computes without waiting has what it yielded sent each `_PROMPT`
+seconds, which also gives the rest of the event loop a turn.
 
 What is gathered or not yet taken by the client is bounded: at
 `ServerLimits.pending_bytes` produce waits for the client, and with it this handler,
@@ -28,7 +30,7 @@ from __future__ import annotations
 import logging
 import types
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tokenwire.backends.base import Backend, Event
 from tokenwire.server.channel import Channel, ClientGone, RawHeaders
@@ -46,6 +48,9 @@ T = TypeVar("T")
 Handler = Callable[[Request], Any]
 
 log = logging.getLogger("tokenwire.server")
+
+#: Seconds. Nobody sees a hundred updates a second, and at that rate their sends cost nothing.
+_PROMPT: Final = 0.010
 
 
 @types.coroutine
@@ -175,7 +180,7 @@ class Pump:
         if self._sending:
             if full:
                 await self._wait_for_room()
-        elif self._waited or full:
+        elif self._waited or full or self._backend.now() - self._sent_at >= _PROMPT:
             self._waited = False
             await self._send_pending()
 
