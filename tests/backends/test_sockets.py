@@ -30,7 +30,7 @@ def _options(sock: socket.socket) -> dict[str, int]:
         "nodelay": sock.getsockopt(_TCP, socket.TCP_NODELAY),
         "keepalive": sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
     }
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_NOTSENT_LOWAT"):
         if hasattr(socket, name):
             found[name] = sock.getsockopt(_TCP, getattr(socket, name))
     return found
@@ -50,7 +50,14 @@ def _connected_to(address: Any) -> list[dict[str, int]]:
 
 
 _on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it looks into /proc")
-_WANTED = {"nodelay": 1, "keepalive": 1, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 5}
+_WANTED = {
+    "nodelay": 1,
+    "keepalive": 1,
+    "TCP_KEEPIDLE": 60,
+    "TCP_KEEPINTVL": 30,
+    "TCP_KEEPCNT": 5,
+    "TCP_NOTSENT_LOWAT": 65_536,
+}
 
 
 @_on_linux

@@ -13,6 +13,10 @@ __all__ = ["bound", "bound_unix", "reserved", "tune"]
 #: seconds, even by who waits without a clock. TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 5}
 
+#: Bytes that the kernel takes from us ahead of what it can send. By default it takes megabytes for a peer that reads
+#: slowly: who sends would notice late that nobody reads, and a thousand such peers would cost gigabytes.
+_NOT_SENT: Final = 65_536
+
 #: Connections that the kernel holds for us until we accept them.
 _BACKLOG: Final = 1024
 
@@ -52,7 +56,7 @@ def bound_unix(path: str) -> socket.socket:
 
 
 def tune(sock: Any) -> None:
-    """TCP_NODELAY and SO_KEEPALIVE for a socket of TCP, or what stands for one; nothing for any other.
+    """TCP_NODELAY, SO_KEEPALIVE, TCP_NOTSENT_LOWAT for a socket of TCP, or what stands for one; nothing for others.
 
     Without the first a token waits up to 40 ms for the acknowledgement of the last one. A platform that
     refuses (macOS: EINVAL on a connection that was reset meanwhile) is not asked again: none of it is needed.
@@ -62,7 +66,7 @@ def tune(sock: Any) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEP_ALIVE.items():
+        for name, value in (*_KEEP_ALIVE.items(), ("TCP_NOTSENT_LOWAT", _NOT_SENT)):
             option = getattr(socket, name, None)
             if option is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
