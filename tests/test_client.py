@@ -264,6 +264,25 @@ def test_a_header_can_be_taken_out(nothing: Any) -> None:
     assert not {"authorization", "x-a", "user-agent"} & set(headers)
 
 
+def test_a_calls_own_headers_are_gone_with_the_call() -> None:
+    client, peer = made(*[CHAT] * 6)
+    plain = {"extra_headers": {"X-Trace": "1"}}
+    override = {"extra_headers": {"Authorization": "Basic x", "X-Trace": "2"}}
+    found = []
+    for options in ({}, plain, {}, override, {}):
+        ask(client, **options)
+        found.append(Sent(peer).headers)
+    first = found[0]
+    assert found[2] == found[4] == first
+    assert first["authorization"] == "Bearer sk-secret"
+    assert found[1] == {**first, "x-trace": "1"}
+    assert found[3] == {**first, "authorization": "Basic x", "x-trace": "2"}
+    other = client.with_options(default_headers={"X-Trace": "3"}, api_key="other")
+    ask(other.with_options(), extra_headers=None)
+    assert Sent(peer).headers == {**first, "authorization": "Bearer other", "x-trace": "3"}
+
+
+
 @pytest.mark.parametrize(
     ("headers", "named"),
     [

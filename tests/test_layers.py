@@ -31,6 +31,7 @@ HOUSE = [
     "wire.body",
     "wire.coding",
     "wire.heads",
+    "wire.plain",
     "wire.http1",
     "wire.sse",
     "wire",

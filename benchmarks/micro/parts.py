@@ -12,8 +12,11 @@ from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from payloads import Script, script
+from payloads import MODEL, Script, script
 
+import tokenwire
+from tokenwire.backends.memory import REQUEST, MemoryBackend
+from tokenwire.backends.sync import run
 from tokenwire.families import chat, responses
 from tokenwire.pipeline import EventPipeline
 from tokenwire.wire.body import ChunkedReader
@@ -22,6 +25,8 @@ from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import Decoder
 
 BULK = 65536
+PROMPT = "Write a poem about the moon."
+MESSAGES = [{"role": "user", "content": PROMPT}]
 MODULES: dict[str, ModuleType] = {"chat": chat, "responses": responses}
 
 
@@ -97,6 +102,26 @@ def pipeline(says: Script, family: str, count: int, bulk: bool) -> None:
     assert whole.events >= count
 
 
+def request(says: Script, family: str, count: int, bulk: bool) -> None:
+    """Whole requests on one connection, one token an answer: what is ours of their cost, without a socket."""
+    answer = script(family, "text", 1)
+    peer = MemoryBackend([[step for _ in range(count) for step in (REQUEST, answer.whole)]])
+
+    async def ask() -> None:
+        client = tokenwire.AsyncClient(api_key="sk-benchmark", base_url="http://localhost/v1", backend=peer)
+        for _ in range(count):
+            stream = (
+                await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
+                if family == "chat"
+                else await client.responses.create(model=MODEL, input=PROMPT, stream=True)
+            )
+            tokens = [event async for event in stream]
+            assert tokens
+
+    run(ask())
+    assert len(peer.connections) == 1
+
+
 PARTS: dict[str, tuple[Callable[[Script, str, int, bool], None], bool]] = {
     "framing, one": (framing, False),
     "framing, bulk": (framing, True),
@@ -106,6 +131,7 @@ PARTS: dict[str, tuple[Callable[[Script, str, int, bool], None], bool]] = {
     "helper events": (helper, False),
     "pipeline, one": (pipeline, False),
     "pipeline, bulk": (pipeline, True),
+    "request": (request, False),
 }
 
 

@@ -33,6 +33,7 @@ NAMES = (
     "helper events",
     "pipeline, one",
     "pipeline, bulk",
+    "request",
 )
 FEW, MORE = 500, 2500
 GROWTH = 1.03  # two counts of the same code differ by less than 1 %

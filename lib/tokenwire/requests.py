@@ -1,10 +1,15 @@
-"""Requests: a client's settings and a call's arguments become what is sent."""
+"""Requests: a client's settings and a call's arguments become what is sent.
+
+What does not change from call to call is made and judged once for each client: the head,
+but for its target and the body's length, and the query. What a call brings of its own is
+encoded and judged when it comes.
+"""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,7 +22,7 @@ from tokenwire.families.record import Record
 from tokenwire.policy import Limits, Retry, Timeouts
 from tokenwire.proxy import Proxy
 from tokenwire.settings import NOT_GIVEN, NotGiven, Settings
-from tokenwire.wire.heads import RawHeaders
+from tokenwire.wire.heads import RawHeaders, RequestTemplate
 
 __all__ = ["Request", "build_request", "omitted", "without_omitted"]
 
@@ -25,24 +30,22 @@ __all__ = ["Request", "build_request", "omitted", "without_omitted"]
 class Request:
     """What is to be sent, kept whole so that it can be sent again."""
 
-    __slots__ = ("body", "headers", "limits", "method", "origin", "retry", "target", "timeouts")
+    __slots__ = ("body", "limits", "origin", "retry", "target", "template", "timeouts")
 
     def __init__(
         self,
-        method: str,
+        template: RequestTemplate,
         origin: Origin,
         target: str,
-        headers: RawHeaders,
         body: bytes,
         *,
         timeouts: Timeouts,
         limits: Limits,
         retry: Retry,
     ) -> None:
-        self.method = method
+        self.template = template
         self.origin = origin
         self.target = target
-        self.headers = headers
         self.body = body
         self.timeouts = timeouts
         self.limits = limits
@@ -51,10 +54,22 @@ class Request:
     @property
     def forwarder(self) -> Proxy | None:
         """The proxy that reads the request itself, and forwards it; None where there is none, or a tunnel."""
-        return self.origin.proxy if self.origin.scheme == "http" else None
+        return _forwarder(self.origin)
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.origin.host}:{self.origin.port}{self.target.split('?')[0]}>"
+        where = f"{self.origin.host}:{self.origin.port}{self.target.split('?')[0]}"
+        return f"<Request {self.template.method.decode()} {where}>"
+
+
+def _forwarder(origin: Origin) -> Proxy | None:
+    return origin.proxy if origin.scheme == "http" else None
+
+
+# -- arguments -----------------------------------------------------------------------
+
+#: JSON's own kinds of value, that hold no other.
+_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
+_OWN: Final = _LEAVES | {dict, list, tuple}
 
 
 def omitted(value: object) -> bool:
@@ -64,10 +79,10 @@ def omitted(value: object) -> bool:
 
 def without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
     """Only the parameters that a caller gave a value."""
-    return {name: value for name, value in params.items() if not omitted(value)}
+    return {name: value for name, value in params.items() if type(value) in _OWN or not omitted(value)}
 
 
-_USER_AGENT = f"tokenwire/{__version__} Python/{platform.python_version()}"
+# -- the body ------------------------------------------------------------------------
 
 
 def _encodable(value: Any) -> Any:
@@ -80,6 +95,20 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, Iterable):
         return _with_plain_records(list(value))
     raise TypeError(f"a request cannot hold a {type(value).__name__}")
+
+
+def _is_plain(values: Iterable[Any]) -> bool:
+    """Whether there is nothing in them, at any depth, but JSON's own kinds of value."""
+    for value in values:
+        kind = type(value)
+        if kind in _LEAVES:
+            continue
+        if kind is dict:
+            if not _is_plain(value.values()):
+                return False
+        elif kind is not list or not _is_plain(value):
+            return False
+    return True
 
 
 def _with_plain_records(value: Any) -> Any:
@@ -95,24 +124,31 @@ def _with_plain_records(value: Any) -> Any:
     return value
 
 
+_encode: Final = msgspec.json.Encoder(enc_hook=_encodable).encode
+
+
 def _body(fields: dict[str, Any]) -> bytes:
     try:
-        return msgspec.json.encode(_with_plain_records(fields), enc_hook=_encodable)
+        return _encode(fields if _is_plain(fields.values()) else _with_plain_records(fields))
     except UnicodeEncodeError as error:
         raise LocalProtocolError(f"the request holds text that is not Unicode: {error.reason}") from None
     except RecursionError:
         raise TypeError("the request holds a value that is nested too deeply, or holds itself") from None
 
 
-def _headers(config: Settings, asked: Mapping[str, str], extra: Mapping[str, Any]) -> RawHeaders:
-    """Ours, then the client's, then the call's: later ones win, and a mark of absence takes one out."""
-    merged: dict[str, tuple[str, Any]] = {name.lower(): (name, value) for name, value in asked.items()}
-    for name, value in (*config.headers.items(), *extra.items()):
-        if name.lower() in _OURS:
-            raise LocalProtocolError(f"the header {name!r} says how the request is framed: it cannot be set")
-        merged[name.lower()] = (name, value)
+# -- the head ------------------------------------------------------------------------
+
+_USER_AGENT = f"tokenwire/{__version__} Python/{platform.python_version()}"
+
+_FRAMING: Final = ("content-length", "transfer-encoding")
+
+
+def _raw_headers(merged: Mapping[str, tuple[str, Any]]) -> RawHeaders:
+    """The headers to send, out of (name, value) by the name in lower case; a mark of absence takes one out."""
     found: RawHeaders = []
-    for name, value in merged.values():
+    for low, (name, value) in merged.items():
+        if low in _FRAMING:
+            raise LocalProtocolError(f"the header {name!r} says how the request is framed: it cannot be set")
         if value is None or omitted(value):
             continue
         if not isinstance(value, str):
@@ -124,7 +160,49 @@ def _headers(config: Settings, asked: Mapping[str, str], extra: Mapping[str, Any
     return found
 
 
-_OURS = ("content-length", "transfer-encoding")
+def _headers(settings: Settings, stream: bool, json: bool) -> dict[str, tuple[str, Any]]:
+    """A client's headers: ours, then those it was given, which win."""
+    asked: dict[str, str | None] = {
+        "Host": settings.host_header,
+        "Accept": "text/event-stream" if stream else "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": _USER_AGENT,
+    }
+    if settings.api_key:
+        asked["Authorization"] = f"Bearer {settings.api_key}"
+    if settings.organization:
+        asked["OpenAI-Organization"] = settings.organization
+    if settings.project:
+        asked["OpenAI-Project"] = settings.project
+    if json:
+        asked["Content-Type"] = "application/json"
+    return {name.lower(): (name, value) for name, value in (*asked.items(), *settings.headers.items())}
+
+
+def _template(
+    settings: Settings, method: str, stream: bool, json: bool, extra: Mapping[str, Any] | None
+) -> RequestTemplate:
+    """The head of such a call. extra: the call's own headers, which win."""
+    key = (method, stream, json)
+    known = settings.templates.get(key)
+    if known is None or extra:
+        merged = _headers(settings, stream, json)
+        own = {name.lower(): (name, value) for name, value in (extra or {}).items()}
+        if known is not None and merged.keys().isdisjoint(own):
+            longer = known.plus(_raw_headers(own))
+            if longer is not None:
+                return longer
+        raw = _raw_headers({**merged, **own})
+        proxy = _forwarder(settings.origin)
+        if proxy is not None:
+            raw += proxy.headers
+        known = RequestTemplate(method, raw, sized=json or method == "POST")
+        if not extra:
+            settings.templates[key] = known
+    return known
+
+
+# -- the target ----------------------------------------------------------------------
 
 
 def _query(*parts: Mapping[str, object]) -> str:
@@ -137,7 +215,7 @@ def _query(*parts: Mapping[str, object]) -> str:
 
 
 def build_request(
-    config: Settings,
+    settings: Settings,
     method: str,
     path: str,
     params: Mapping[str, Any] | None,
@@ -149,37 +227,27 @@ def build_request(
     timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
     query: Mapping[str, object] | None = None,
 ) -> Request:
-    """One request out of a client's settings and a call's arguments. Raises TypeError for what is not JSON."""
+    """One request out of a client's settings and a call's arguments.
+
+    Raises TypeError for what is not JSON, LocalProtocolError for what HTTP cannot carry.
+    """
     body = b""
-    headers: dict[str, str] = {
-        "Host": config.host_header,
-        "Accept": "text/event-stream" if stream else "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": _USER_AGENT,
-    }
-    if config.api_key:
-        headers["Authorization"] = f"Bearer {config.api_key}"
-    if config.organization:
-        headers["OpenAI-Organization"] = config.organization
-    if config.project:
-        headers["OpenAI-Project"] = config.project
     if params is not None:
-        fields = {**without_omitted(params), **(extra_body or {})}
+        fields = without_omitted(params)
+        if extra_body:
+            fields.update(extra_body)
         if stream:
             fields["stream"] = True
         body = _body(fields)
-        headers["Content-Type"] = "application/json"
-    raw = _headers(config, headers, extra_headers or {})
-    if params is not None or method == "POST":
-        raw.append((b"Content-Length", b"%d" % len(body)))
-    target = f"{config.path}{path}" + _query(config.url_query, config.query, query or {}, extra_query or {})
+    target = settings.path + path
+    if query or extra_query or settings.url_query or settings.query:
+        target += _query(settings.url_query, settings.query, query or {}, extra_query or {})
     return Request(
-        method,
-        config.origin,
+        _template(settings, method, stream, params is not None, extra_headers),
+        settings.origin,
         target,
-        raw,
         body,
-        timeouts=config.timeouts if isinstance(timeout, NotGiven) else Timeouts.of(timeout),
-        limits=config.limits,
-        retry=config.retry,
+        timeouts=settings.timeouts if isinstance(timeout, NotGiven) else Timeouts.of(timeout),
+        limits=settings.limits,
+        retry=settings.retry,
     )

@@ -76,12 +76,10 @@ class Sending:
         stats.first_byte = stats.bytes = stats.reads = 0
         http, transport = connection.http, connection.transport
         try:
-            target, headers = request.target, request.headers
-            proxy = request.forwarder
+            target, proxy = request.target, request.forwarder
             if proxy is not None:
                 target = proxy.absolute(request.origin.host, request.origin.port, target)
-                headers = [*headers, *proxy.headers]
-            data = http.send_request(request.method, target, headers, request.body)
+            data = http.send_template(request.template, target, request.body)
             until, clock = self._nearest(request.timeouts.write, "write")
             try:
                 await transport.send(data, until)

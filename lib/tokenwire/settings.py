@@ -11,6 +11,7 @@ from tokenwire.backends.base import Origin
 from tokenwire.errors import TokenwireError
 from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
 from tokenwire.proxy import choose
+from tokenwire.wire.heads import RequestTemplate
 
 __all__ = ["NOT_GIVEN", "NotGiven", "Settings", "resolve"]
 
@@ -101,6 +102,7 @@ class Settings:
         self.headers = dict(default_headers or {})
         self.query = dict(default_query or {})
         self.limits = limits or DEFAULT_LIMITS
+        self.templates: dict[tuple[str, bool, bool], RequestTemplate] = {}  # made at their first use, by requests.py
         self.set_url(url, uds)
 
     def set_url(self, url: str, uds: str | None) -> None:
@@ -129,7 +131,7 @@ class Settings:
         """The same, to be changed."""
         other = object.__new__(Settings)
         other.__dict__.update(self.__dict__)
-        other.headers, other.query = dict(self.headers), dict(self.query)
+        other.headers, other.query, other.templates = dict(self.headers), dict(self.query), {}
         return other
 
 

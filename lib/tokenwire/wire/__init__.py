@@ -3,6 +3,7 @@
     buffer = ReceiveBuffer()                 lends space to the socket, hands out slices
     ChunkedReader, LengthReader, CloseReader body framing, by offsets in that buffer
     ClientConnection, ServerConnection       heads and connection life; each owns a buffer
+    RequestTemplate                          a request's head, judged once and sent many times
     Decoder, encode                          server-sent events
 
 No clock, no I/O, no JSON.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from tokenwire.wire.body import BodyReader, ChunkedReader, CloseReader, LengthReader, chunk, last_chunk
 from tokenwire.wire.buffer import ReceiveBuffer
 from tokenwire.wire.coding import Decompressor, decompressor
-from tokenwire.wire.heads import Headers, RequestHead, ResponseHead
+from tokenwire.wire.heads import Headers, RequestHead, RequestTemplate, ResponseHead
 from tokenwire.wire.http1 import ClientConnection, ServerConnection
 from tokenwire.wire.sse import Decoder, ServerSentEvent, encode, encode_comment
 
@@ -28,6 +29,7 @@ __all__ = [
     "LengthReader",
     "ReceiveBuffer",
     "RequestHead",
+    "RequestTemplate",
     "ResponseHead",
     "ServerConnection",
     "ServerSentEvent",

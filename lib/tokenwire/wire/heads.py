@@ -7,16 +7,17 @@ head took: what stands behind it is left in the buffer, to the body.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import h11
 
-from tokenwire.errors import LimitExceededError, RemoteProtocolError
+from tokenwire.errors import LimitExceededError, LocalProtocolError, RemoteProtocolError
 from tokenwire.policy import Limits
 from tokenwire.wire.buffer import ReceiveBuffer
 
-__all__ = ["Headers", "RequestHead", "ResponseHead"]
+__all__ = ["Headers", "RequestHead", "RequestTemplate", "ResponseHead"]
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -30,16 +31,25 @@ _HIDDEN: Final = frozenset(
 class Headers(Mapping[str, str]):
     """Header fields: a mapping without regard to case. A repeated field's values are joined by ", "."""
 
-    __slots__ = ("_index", "raw")
+    __slots__ = ("_block", "_index", "_raw")
 
-    def __init__(self, raw: RawHeaders) -> None:
-        self.raw = raw
+    def __init__(self, raw: RawHeaders | bytes) -> None:
+        # As bytes they are a head's own lines, each behind its CR LF, and that is how they stay: a process holds
+        # the heads of thousands of streams, and few are ever asked for more than one or two of their fields.
+        self._block: bytes = raw if isinstance(raw, bytes) else b""
+        self._raw: RawHeaders | None = None if isinstance(raw, bytes) else raw
         self._index: dict[str, str] | None = None
+
+    def _pairs(self) -> RawHeaders:
+        if self._raw is not None:
+            return self._raw
+        lines = (line.partition(b":") for line in self._block[2:-2].split(b"\r\n") if line)
+        return [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
 
     def _indexed(self) -> dict[str, str]:
         if self._index is None:
             self._index = {}
-            for name, value in self.raw:
+            for name, value in self._pairs():
                 key, text = name.decode("latin-1").lower(), value.decode("latin-1")
                 known = self._index.get(key)
                 # RFC 9110, 5.3: "combine multiple field lines ... separated by a comma"
@@ -47,7 +57,17 @@ class Headers(Mapping[str, str]):
         return self._index
 
     def __getitem__(self, name: str) -> str:
+        if self._index is None and self._raw is None:
+            found = self._values(name)
+            if not found:
+                raise KeyError(name)
+            return b", ".join(found).decode("latin-1")
         return self._indexed()[name.lower()]
+
+    def _values(self, name: str) -> list[bytes]:
+        if ":" in name or not name.isascii():
+            return []
+        return values(self._block, self._block.lower(), name.lower().encode())
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._indexed()
@@ -60,11 +80,24 @@ class Headers(Mapping[str, str]):
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Each field line of its own, in the order they came."""
-        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw]
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._pairs()]
 
     def __repr__(self) -> str:
         shown = {name: "***" if name in _HIDDEN else value for name, value in self._indexed().items()}
         return f"Headers({shown!r})"
+
+
+def values(block: bytes, low: bytes, name: bytes) -> list[bytes]:
+    """A field's values in a block of lines, each behind its CR LF. low: the block, and name, in lower case."""
+    mark = b"\r\n%b:" % name
+    found = []
+    at = low.find(mark)
+    while at >= 0:
+        start = at + len(mark)
+        stop = low.index(b"\r\n", start)
+        found.append(block[start:stop].strip(b" \t"))
+        at = low.find(mark, stop)
+    return found
 
 
 class ResponseHead:
@@ -109,10 +142,10 @@ def tokens(headers: RawHeaders, name: bytes) -> list[bytes]:
     ]
 
 
-def persists(headers: RawHeaders, http_version: bytes) -> bool:
+def persists(headers: RawHeaders, http_version: str) -> bool:
     # RFC 9112, 9.3: "If the "close" connection option is present ... the connection will not persist";
     # and with HTTP/1.0 we do not ask for, nor rely on, keep-alive.
-    return http_version >= b"1.1" and b"close" not in tokens(headers, b"connection")
+    return http_version >= "1.1" and b"close" not in tokens(headers, b"connection")
 
 
 def both_framings(headers: RawHeaders) -> bool:
@@ -125,10 +158,17 @@ def both_framings(headers: RawHeaders) -> bool:
 class Head:
     """Reads one head through h11 out of a ReceiveBuffer."""
 
+    __slots__ = ("_fed", "_limits", "h11")
+
     def __init__(self, role: Any, limits: Limits) -> None:
         self.h11 = h11.Connection(role, max_incomplete_event_size=limits.head_bytes)
         self._limits = limits
         self._fed = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether h11 has been given some of it."""
+        return self._fed > 0
 
     def next_event(self, buffer: ReceiveBuffer) -> Any:
         """The next event, or None. Raises RemoteProtocolError."""
@@ -164,6 +204,68 @@ class Head:
         buffer.start = buffer.end - behind
 
 
+#: RFC 9112, section 3.2, as h11 has it: visible characters.
+_TARGET: Final = re.compile(r"[\x21-\x7e]+")
+
+# A field that needs no further judgement: subsets of what h11 takes.
+_NAME: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+
+#: Fields that say something about the message itself.
+_JUDGED: Final = frozenset((b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"))
+
+
+class RequestTemplate:
+    """A request's head, judged by h11 once and sent many times: all but the target, and the body's length.
+
+    headers: neither content-length nor transfer-encoding, for the body has its own length. sized: that
+    length is said, as it must be where there is a body. Raises LocalProtocolError where a part of it must not be sent.
+    """
+
+    __slots__ = ("_fields", "_sized", "headers", "method")
+
+    def __init__(self, method: str, headers: RawHeaders, *, sized: bool) -> None:
+        try:
+            self.method = method.encode("ascii")
+            request = h11.Request(method=self.method, target="/", headers=headers)
+            head = h11.Connection(h11.CLIENT).send(request) or b""
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            raise LocalProtocolError(what_is_wrong(method, "/", headers)) from None
+        self.headers: RawHeaders = list(request.headers)
+        for name, _ in self.headers:
+            if name in (b"content-length", b"transfer-encoding"):
+                raise LocalProtocolError(f"the header {name.decode()!r} must not be set: the body has its own length")
+        self._fields = head[head.index(b"\r\n") : -2]
+        self._sized = sized
+
+    def plus(self, headers: RawHeaders) -> RequestTemplate | None:
+        """This head with more fields, none of which it has; None where they are such that h11 must judge the whole."""
+        for name, value in headers:
+            if name.lower() in _JUDGED or _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
+                return None
+        other = object.__new__(RequestTemplate)
+        other.method, other._sized = self.method, self._sized
+        other.headers = self.headers + [(name.lower(), value) for name, value in headers]
+        other._fields = self._fields + b"".join([b"%b: %b\r\n" % field for field in headers])
+        return other
+
+    def head(self, target: str, length: int) -> bytes:
+        """The head's bytes, for a body of this length. Raises LocalProtocolError for what is no target."""
+        if _TARGET.fullmatch(target) is None:
+            raise LocalProtocolError(_no_target(target))
+        assert self._sized or not length, "a body whose length is not said would be the next request"
+        said = b"Content-Length: %d\r\n\r\n" % length if self._sized else b"\r\n"
+        return b"%b %b HTTP/1.1%b%b" % (self.method, target.encode("ascii"), self._fields, said)
+
+    def __repr__(self) -> str:
+        return f"<RequestTemplate {self.method.decode()}>"
+
+
+def _no_target(target: str) -> str:
+    path = target.split("?")[0]  # a query may hold a key
+    return f"not a request target, it has characters that must be percent-encoded: {path!r}"
+
+
 def bad_header(headers: RawHeaders) -> str | None:
     """Which header must not be sent, without its value: that may be a key."""
     for name, value in headers:
@@ -191,6 +293,5 @@ def what_is_wrong(method: str, target: str, headers: RawHeaders) -> str:
     try:
         h11.Request(method="GET", target=target, headers=sound)
     except (h11.LocalProtocolError, UnicodeEncodeError):
-        path = target.split("?")[0]  # a query may hold a key
-        return f"not a request target, it has characters that must be percent-encoded: {path!r}"
+        return _no_target(target)
     return "the headers 'host', 'content-length' or 'transfer-encoding' are missing, repeated or contradict each other"

@@ -1,9 +1,10 @@
 """HTTP/1.1 connections: heads and connection life by h11, bodies by body.py.
 
 Theory of operation. One ClientConnection (or ServerConnection) lives as long as
-its socket. For each request it makes a fresh h11 machine, which writes the head
-we send and reads the head we receive (heads.py). From there on the body is ours, by
-offsets in the ReceiveBuffer (body.py).
+its socket. h11 judges and writes the heads that we send, and reads those that we
+receive (heads.py); a response's head of the most common shape is read without it, to
+the same effect (plain.py). From there on the body is ours, by offsets in the
+ReceiveBuffer (body.py).
 
 What h11 would otherwise have done is done here, each where its rule is quoted:
 how the body is delimited (RFC 9112, section 6.3) and whether the connection may
@@ -33,6 +34,7 @@ from tokenwire.wire.heads import (
     Headers,
     RawHeaders,
     RequestHead,
+    RequestTemplate,
     ResponseHead,
     bad_header,
     both_framings,
@@ -40,6 +42,7 @@ from tokenwire.wire.heads import (
     tokens,
     what_is_wrong,
 )
+from tokenwire.wire.plain import plain_response
 
 __all__ = ["ClientConnection", "ServerConnection"]
 
@@ -55,8 +58,9 @@ class ClientConnection:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.buffer = ReceiveBuffer(limits.receive_buffer)
         self._limits = limits
-        self._head: Head | None = None
         self._method = b""
+        self._sent: RawHeaders | None = None  # the fields of a request that has no answer yet
+        self._head: Head | None = None  # reads the answer's head, where that takes h11
         self._asked_close = False
         self._persists = True
         self._over = False  # the content said so; its framing may still be under way
@@ -70,15 +74,9 @@ class ClientConnection:
         head must not be sent: a line end in a value, say, or a length that is not
         the body's.
         """
-        self._head = Head(h11.CLIENT, self._limits)
-        self.body = None
-        self._over = False
-        self._persists = False  # until the response says so
-        self.cycles += 1
         try:
-            self._method = method.encode("ascii")
-            request = h11.Request(method=self._method, target=target.encode("ascii"), headers=headers)
-            head = self._head.h11.send(request) or b""
+            request = h11.Request(method=method.encode("ascii"), target=target.encode("ascii"), headers=headers)
+            head = h11.Connection(h11.CLIENT).send(request) or b""
         except (h11.LocalProtocolError, UnicodeEncodeError):
             raise LocalProtocolError(what_is_wrong(method, target, headers)) from None
         fields: RawHeaders = list(request.headers)
@@ -87,15 +85,52 @@ class ClientConnection:
             raise LocalProtocolError("the header 'transfer-encoding' must not be sent: the body has a length")
         if int((tokens(fields, b"content-length") or [b"0"])[0]) != len(body):
             raise LocalProtocolError(f"the header 'content-length' is not the body's: that has {len(body)} bytes")
-        self._asked_close = b"close" in tokens(fields, b"connection")
+        self._begin(request.method, fields)
         return head + body
+
+    def send_template(self, template: RequestTemplate, target: str, body: bytes = b"") -> bytes:
+        """The bytes of a whole request, out of a head that was judged before. Raises LocalProtocolError for a
+        target that must not be sent."""
+        head = template.head(target, len(body))
+        self._begin(template.method, template.headers)
+        return head + body
+
+    def _begin(self, method: bytes, fields: RawHeaders) -> None:
+        self._method, self._sent = method, fields
+        self._asked_close = b"close" in tokens(fields, b"connection")
+        self._head = None
+        self.body = None
+        self._over = False
+        self._persists = False  # until the response says so
+        self.cycles += 1
 
     def receive_head(self) -> ResponseHead | None:
         """The response's head, once it is whole; interim (1xx) responses are passed over.
 
         Raises RemoteProtocolError.
         """
-        assert self._head is not None, "send_request comes first"
+        assert self._sent is not None, "send_request comes first"
+        read = plain_response(self.buffer, self._limits.head_bytes) if self._head is None else None
+        if read is None:
+            read = self._read_by_h11(self._sent)
+            if read is None:
+                return None
+        head, framing = read
+        self.body = self._body_reader(head.status_code, framing)
+        # 9.6: "A client that sends a "close" connection option MUST NOT send further requests".
+        # And a body that ends with the connection leaves none to use again.
+        self._persists = (
+            persists(framing, head.http_version) and not self._asked_close and not isinstance(self.body, CloseReader)
+        )
+        self._head = self._sent = None
+        return head
+
+    def _read_by_h11(self, sent: RawHeaders) -> tuple[ResponseHead, RawHeaders] | None:
+        """The head of the response, and its fields; None until it is whole."""
+        if self._head is None:
+            self._head = Head(h11.CLIENT, self._limits)
+            # What it makes of an answer hangs on what was asked.
+            self._head.h11.send(h11.Request(method=self._method, target=b"/", headers=sent))
         while True:
             event = self._head.next_event(self.buffer)
             if event is None:
@@ -104,20 +139,10 @@ class ClientConnection:
                 if event.status_code == _SWITCHED:
                     raise RemoteProtocolError("the server switched protocols (101), which was not asked for")
                 continue
-            raw: RawHeaders = list(event.headers)
-            self.body = self._body_reader(event.status_code, raw)
-            # 9.6: "A client that sends a "close" connection option MUST NOT send further requests".
-            # And a body that ends with the connection leaves none to use again.
-            self._persists = (
-                persists(raw, event.http_version)
-                and not self._asked_close
-                and not isinstance(self.body, CloseReader)
-            )
             self._head.give_back(self.buffer)
-            self._head = None
-            return ResponseHead(
-                event.status_code, event.reason.decode("latin-1"), Headers(raw), event.http_version.decode("ascii")
-            )
+            raw: RawHeaders = list(event.headers)
+            reason, version = event.reason.decode("latin-1"), event.http_version.decode("ascii")
+            return ResponseHead(event.status_code, reason, Headers(raw), version), raw
 
     def _body_reader(self, status: int, headers: RawHeaders) -> BodyReader:
         """RFC 9112, section 6.3, in its order. h11 has judged the fields' own syntax already."""
@@ -231,7 +256,7 @@ class ServerConnection:
         else:
             self.body = LengthReader(int(lengths[0]) if lengths else 0)
         self._method = event.method
-        self._persists = persists(raw, event.http_version)
+        self._persists = persists(raw, event.http_version.decode("ascii"))
         self._head.give_back(self.buffer)
         return RequestHead(
             event.method.decode("ascii"), event.target.decode("ascii"), Headers(raw), event.http_version.decode("ascii")
