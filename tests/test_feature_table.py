@@ -365,7 +365,7 @@ def holds_the_server(rival: str, url: str) -> bool:
 CHECKS: dict[str, Callable[[str, str], bool]] = {
     "A stream that ends before its end marker is an error": tells_a_cut,
     "An error inside a 200 is raised": raises_errors_inside_a_200,
-    "In each shape that servers use, with their words": has_the_servers_words,
+    "... in each shape that servers use, with the server's words": has_the_servers_words,
     "A web page in place of a stream is an error": refuses_a_page,
     "Keep-alives are not progress: they hold off no timeout": knows_keep_alives_from_progress,
     "All line ends of the specification, CR too": reads_every_line_end,

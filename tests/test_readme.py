@@ -8,6 +8,7 @@ import contextlib
 import functools
 import inspect
 import re
+import shlex
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import trio
 import test_layers
 import tokenwire
 from support.served import PATIENCE, serving
+from tokenwire import cli
 from tokenwire.server import Serving, recite
 from tokenwire.server.recite import pick
 
@@ -136,6 +138,14 @@ def test_the_commands_are_those_that_ci_runs() -> None:
         'python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/tokenwire chat "Write a poem about the moon."',
         "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest",
     ]
+
+
+def test_the_command_line_takes_each_command() -> None:
+    pages = text() + (README.parent / "CONTRIBUTING.md").read_text("utf-8")
+    found = [shlex.split(line, comments=True)[1:] for line in re.findall(r"(?m)^    (tokenwire .*)$", pages)]
+    assert len(found) >= 3
+    for arguments in found:
+        assert cli._parser().parse_args(arguments).command == arguments[0]
 
 
 def test_links_lead_somewhere() -> None:
