@@ -34,6 +34,7 @@ HOUSE = [
     "wire.plain",
     "wire.http1",
     "wire.sse",
+    "wire.whole_chunks",
     "wire",
     "families",
     "types",

@@ -3,8 +3,9 @@
 Theory of operation. After each read the exchange calls `receive`, which takes all
 that the connection's buffer holds through the rooms above: body framing finds
 slices, content coding unpacks them where there is one, the SSE decoder cuts them
-into frames, the family makes each an event. One call per read; nothing is done per
-token that can be done once per read.
+into frames, the family makes each an event. Chunks that are one event each, which is
+how nearly every token comes, take the shorter way through wire/whole_chunks.py. One
+call per read; nothing is done per token that can be done once per read.
 
 What is wrong never hides what came before it: each room appends to a list that it
 was given, and a failure is kept here, in `failure`, until the consumer has had all
@@ -31,11 +32,12 @@ from tokenwire.errors import APIError, RemoteProtocolError, StreamDecodeError, S
 from tokenwire.families.faults import error_in
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.refusals import NO_JSON, json_in, not_a_stream
-from tokenwire.wire.body import Span
+from tokenwire.wire.body import ChunkedReader, Span
 from tokenwire.wire.coding import decompressor
 from tokenwire.wire.heads import ResponseHead
 from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import Decoder, Frame, ServerSentEvent
+from tokenwire.wire.whole_chunks import WholeChunks
 
 __all__ = [
     "Accumulator",
@@ -51,7 +53,7 @@ __all__ = [
 class Accumulator(Protocol):
     """What a family makes of all the events of one stream."""
 
-    def add(self, event: Any, /) -> object: ...
+    def add_run(self, events: list[Any], /) -> object: ...
 
     @property
     def complete(self) -> bool:
@@ -71,6 +73,8 @@ class Family(Protocol):
     def name(self) -> str: ...
 
     def decode(self, payload: bytes | bytearray) -> Any: ...
+
+    def decode_run(self, payloads: list[bytes], events: list[Any]) -> None: ...
 
     def decode_whole(self, payload: bytes | bytearray) -> Any: ...
 
@@ -224,18 +228,39 @@ class EventPipeline(_Stream):
         super().__init__(connection, head, limits, views=False)
         self._family = family
         self._decode = family.decode
+        self._decode_run = family.decode_run
         self.accumulator = family.Accumulator() if accumulator is None else accumulator
-        self._add = self.accumulator.add
+        self._add_run = self.accumulator.add_run
         self._marked = False  # [DONE] has come
         self.events = 0
+        reader = self._body.reader
+        self._whole_chunks = (
+            WholeChunks(reader, self._decoder)
+            if isinstance(reader, ChunkedReader) and self._body.unpack is None and WholeChunks.fits(limits)
+            else None
+        )
 
     def receive(self) -> list[Any]:
         """The events that the buffer's bytes complete, in order; an empty list where they complete none.
 
         Afterwards look at `done` and `failure`.
         """
-        events: list[Any] = []
-        self._read(self._frames(), events)
+        decoded: list[Any] = []
+        frames: list[Frame] = []
+        chunks = self._whole_chunks
+        if chunks is not None and self._preface is None:  # the first event has shown that it is a stream
+            payloads: list[bytes] = []
+            all_taken = chunks.take(self._buffer, payloads)
+            self._decode_run(payloads, decoded)
+            if len(decoded) != len(payloads):
+                frames = [(payload, "", "", None) for payload in payloads[len(decoded) :]]
+            elif all_taken:
+                return self._absorbed(decoded)
+            if not all_taken:
+                frames += self._frames()
+        else:
+            frames = self._frames()
+        events = self._read(frames, decoded)
         if not self.done:
             if self._breach is not None:
                 self._fail(self._breach)
@@ -243,9 +268,9 @@ class EventPipeline(_Stream):
                 self._judge(events, None)
         return events
 
-    def _read(self, frames: list[Frame], events: list[Any]) -> None:
+    def _read(self, frames: list[Frame], decoded: list[Any]) -> list[Any]:
+        """The events that were decoded already, and those of these frames behind them."""
         decode = self._decode
-        decoded: list[Any] = []
         for payload, name, _, _ in frames:
             try:
                 event = decode(payload)
@@ -256,32 +281,44 @@ class EventPipeline(_Stream):
             if name == "error" and not self._tolerates(payload):
                 break
             decoded.append(event)
-        self.events += len(decoded)
-        self._absorb(decoded, events)
-        if self.accumulator.terminal:
-            # What came behind it in the same read came too late to matter.
-            self._cut_behind_terminal(events)
-            self.done = True
-            self.failure = None
-        elif self._marked:
+        events = self._absorbed(decoded)
+        if self._marked and not self.accumulator.terminal:
             self._nothing_follows(frames[-1][0])
             if self._family.name != "chat":
                 self._truncated("[DONE] came before the terminal event")
+        return events
 
-    def _absorb(self, decoded: list[Any], events: list[Any]) -> None:
-        add = self._add
-        for event in decoded:
-            add(event)
-        events += decoded
+    def _absorbed(self, decoded: list[Any]) -> list[Any]:
+        """Add the events of one read to what there is of the answer; what the consumer is to see of them."""
+        self.events += len(decoded)
+        self._add_run(decoded)
+        if self.accumulator.terminal:
+            self._end_at_terminal(decoded)
+        return decoded
+
+    def _end_at_terminal(self, events: list[Any]) -> None:
+        """The terminal event has come: what came behind it in the same read came too late to matter."""
+        kinds = [getattr(event, "type", "") for event in events]
+        end = min((kinds.index(kind) + 1 for kind in _TERMINAL if kind in kinds), default=len(events))
+        self.events -= len(events) - end
+        del events[end:]
+        self.done = True
+        self.failure = None
 
     def receive_eof(self, why: str | None = None) -> list[Any]:
         """The connection has ended: the events that this end completes. Afterwards `done` is True.
 
         why: in words, where it did not end by a proper close.
         """
-        events: list[Any] = []
+        if self.done:
+            return []
+        events = self._read(self._frames(), [])  # the chunk that had begun, if one waits
+        why = self._broken_off(why)
         if not self.done:
-            self._judge(events, self._broken_off(why))
+            if self._breach is not None:
+                self._fail(self._breach)
+            else:
+                self._judge(events, why)
         return events
 
     def _passes(self, payload: bytes, name: str, error: APIError) -> bool:
@@ -307,12 +344,6 @@ class EventPipeline(_Stream):
         self._fail(error)
         return False
 
-    def _cut_behind_terminal(self, events: list[Any]) -> None:
-        kinds = [getattr(event, "type", "") for event in events]
-        end = min((kinds.index(kind) + 1 for kind in _TERMINAL if kind in kinds), default=len(events))
-        self.events -= len(events) - end
-        del events[end:]
-
     def _judge(self, events: list[Any], why: str | None) -> None:
         """The body has ended, or broken off for this reason: is the answer whole?"""
         self.done = True
@@ -320,7 +351,7 @@ class EventPipeline(_Stream):
         if left is not None and _is_whole(left.data):
             # No blank line came behind the last event.
             self._preface = None
-            self._read([left], events)
+            events += self._read([left], [])
         if self.accumulator.complete or self.failure is not None or self._marked:
             return
         instead = self._instead_of_events()
@@ -353,9 +384,13 @@ class HelperPipeline(EventPipeline):
         super().__init__(connection, head, family, limits, helper.accumulator)
         self._helper = helper
 
-    def _absorb(self, decoded: list[Any], events: list[Any]) -> None:
-        for event in decoded:
-            events += self._helper.events(event)
+    def _absorbed(self, decoded: list[Any]) -> list[Any]:
+        self.events += len(decoded)
+        turn = self._helper.events
+        events = [made for event in decoded for made in turn(event)]
+        if self.accumulator.terminal:
+            self._end_at_terminal(events)
+        return events
 
     def receive(self) -> list[Any]:
         return self._ended(super().receive())

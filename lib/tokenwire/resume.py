@@ -78,7 +78,7 @@ class _Order:
         self.count += 1
         if self._helper is not None:
             return self._helper.events(event)
-        self.accumulator.add(event)
+        self.accumulator.add_run([event])
         return [event]
 
     def _is_next(self, event: Any) -> bool:

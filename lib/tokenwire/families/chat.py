@@ -7,6 +7,7 @@ shapes that servers use raises, and everything else is kept.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ from .chat_types import (
 from .depth import SHALLOW, too_deep
 from .faults import error_in
 from .parsing import response_format_param, tool_params
-from .record import Event, Unknown, open_reading
+from .record import REFUSALS, Event, Unknown, open_reading, strict_run
 
 __all__ = [
     "Accumulator",
@@ -36,6 +37,7 @@ __all__ = [
     "ChatCompletionChunk",
     "Helper",
     "decode",
+    "decode_run",
     "decode_whole",
     "encode",
     "name",
@@ -59,10 +61,14 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
         raise _unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_chunk(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except REFUSALS:
         event = _open_chunk(payload)
     event._json = payload
     return event
+
+
+decode_run = functools.partial(strict_run, _strict_chunk)
+"""Append the event that each payload is, in order, up to the first that is not read strictly: `decode` that one."""
 
 
 def decode_whole(payload: bytes | bytearray) -> ChatCompletion:
@@ -74,7 +80,7 @@ def decode_whole(payload: bytes | bytearray) -> ChatCompletion:
         raise _unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_whole(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except REFUSALS:
         event = _open_whole(payload)
     event._json = payload
     return event

@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union
 
 import msgspec
 
-__all__ = ["Event", "Member", "Private", "Record", "Unknown", "open_reading"]
+from .depth import SHALLOW, too_deep
+
+__all__ = ["REFUSALS", "Event", "Member", "Private", "Record", "Unknown", "open_reading", "strict_run"]
 
 R = TypeVar("R", bound="Record")
 
@@ -229,6 +231,26 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_none(item) for item in value]
     return value
+
+
+# -- The strict reading -------------------------------------------------------
+
+#: What a strict decode raises: its payload is the open reading's.
+REFUSALS: tuple[type[Exception], ...] = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def strict_run(strict: Callable[[bytes], Any], payloads: list[bytes], events: list[Any]) -> None:
+    """Append the strict reading of each of these, in order, up to the first that has none."""
+    append = events.append
+    try:
+        for payload in payloads:
+            if len(payload) > SHALLOW and too_deep(payload):
+                return
+            event = strict(payload)
+            event._json = payload
+            append(event)
+    except REFUSALS:
+        return
 
 
 # -- The open reading ----------------------------------------------------------

@@ -157,6 +157,11 @@ class ChunkedReader:
         finally:
             buffer.start, self._state, self._left = pos, state, left
 
+    @property
+    def between_chunks(self) -> bool:
+        """Whether the next byte is the first of a chunk-size line."""
+        return self._state == _SIZE and not self._searched
+
     def eof(self) -> str | None:
         return None if self.complete else _MISSING[self._state]
 

@@ -97,6 +97,11 @@ class Decoder:
         self._event = ""
         self._retry: int | None = None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the next byte begins an event: nothing is under construction, no line, no CR LF."""
+        return self._idle and not self._first_line and not self._skip_lf
+
     def feed(self, data: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
         """The events that these bytes complete.
 

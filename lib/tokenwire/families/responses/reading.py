@@ -19,13 +19,13 @@ import msgspec
 from ...errors import StreamDecodeError
 from ..depth import SHALLOW, too_deep
 from ..faults import error_in
-from ..record import Event, open_reading
+from ..record import REFUSALS, Event, open_reading, strict_run
 from .event_bases import UnknownEvent
 from .events import ResponseErrorEvent, ResponseStreamEvent
 from .response import Response
 from .text_events import ResponseTextDeltaEvent
 
-__all__ = ["decode", "decode_whole", "encode", "read_response", "text"]
+__all__ = ["decode", "decode_run", "decode_whole", "encode", "read_response", "text"]
 
 _Payload = bytes | bytearray
 
@@ -37,7 +37,6 @@ _by_type = {cls.__struct_config__.tag: cls for cls in _classes}
 _strict_event: Callable[[_Payload], Any] = msgspec.json.Decoder(functools.reduce(operator.or_, _classes)).decode
 _strict_whole: Callable[[_Payload], Response] = msgspec.json.Decoder(Response).decode
 _encode = msgspec.json.Encoder().encode
-_refusals = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(payload: _Payload) -> ResponseStreamEvent:
@@ -50,10 +49,14 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
         raise _unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_event(payload)
-    except _refusals:
+    except REFUSALS:
         event = _open_event(_json_object(payload))
     event._json = payload
     return typing.cast(ResponseStreamEvent, event)
+
+
+decode_run = functools.partial(strict_run, _strict_event)
+"""Append the event that each payload is, in order, up to the first that is not read strictly: `decode` that one."""
 
 
 def decode_whole(payload: _Payload) -> Response:
@@ -69,7 +72,7 @@ def decode_whole(payload: _Payload) -> Response:
         if response.error is None:
             response._json = payload
             return response
-    except _refusals:
+    except REFUSALS:
         pass
     found = _json_object(payload)
     if "output" not in found and found.get("object") != "response":
@@ -83,7 +86,7 @@ def read_response(payload: _Payload) -> Response:
     """The two readings of a response that is known to be one."""
     try:
         response = _strict_whole(payload)
-    except _refusals:
+    except REFUSALS:
         response = open_reading(Response, _json_object(payload))
         _mend(response)
     response._json = payload

@@ -1,0 +1,229 @@
+"""The usual case in one step: what it takes, what it leaves, and that nobody can tell it from the two readers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from support.splits import cuts, split
+from tokenwire.families import chat, responses
+from tokenwire.pipeline import EventPipeline
+from tokenwire.policy import Limits
+from tokenwire.wire.body import ChunkedReader, chunk, last_chunk
+from tokenwire.wire.buffer import ReceiveBuffer
+from tokenwire.wire.http1 import ClientConnection
+from tokenwire.wire.sse import Decoder
+from tokenwire.wire.whole_chunks import WholeChunks
+
+HELLO = b'{"choices":[{"index":0,"delta":{"content":"Hello"}}]}'
+
+
+def fresh(reader: ChunkedReader | None = None) -> WholeChunks:
+    decoder = Decoder()
+    decoder.feed(b"\n")  # behind the first line no byte order mark can come any more
+    return WholeChunks(ChunkedReader() if reader is None else reader, decoder)
+
+
+def taken(wire: bytes, chunks: WholeChunks | None = None) -> tuple[list[bytes], bytes, bool]:
+    """The payloads, the bytes that are left, and whether they may wait."""
+    buffer = ReceiveBuffer()
+    buffer.feed(wire)
+    payloads: list[bytes] = []
+    waits = (chunks or fresh()).take(buffer, payloads)
+    return payloads, bytes(buffer.data[buffer.start : buffer.end]), waits
+
+
+def event(payload: bytes = HELLO, name: bytes = b"", end: bytes = b"\n") -> bytes:
+    return (b"event: " + name + end if name else b"") + b"data: " + payload + 2 * end
+
+
+# -- What it takes -------------------------------------------------------------------
+
+
+def test_a_run_of_events_each_in_a_chunk_of_its_own() -> None:
+    wire = b"".join(chunk(event(b'{"number":%d}' % n)) for n in range(100))
+    assert taken(wire) == ([b'{"number":%d}' % n for n in range(100)], b"", True)
+
+
+def test_event_lines_and_sizes_of_either_case() -> None:
+    data = event(HELLO, b"response.output_text.delta")
+    assert taken(chunk(data) + b"%X\r\n%b\r\n" % (len(data), data)) == ([HELLO, HELLO], b"", True)
+
+
+def test_lines_that_end_in_crlf_from_the_second_read_on() -> None:
+    chunks = fresh()
+    wire = chunk(event(end=b"\r\n")) + chunk(event(HELLO, b"delta", end=b"\r\n"))
+    assert taken(wire, chunks) == ([], wire, False)  # the first is the readers'
+    assert taken(wire, chunks) == ([HELLO, HELLO], b"", True)
+    wire = chunk(event())
+    assert taken(wire, chunks) == ([], wire, False)
+    assert taken(wire, chunks) == ([HELLO], b"", True)
+
+
+@pytest.mark.parametrize("cut", range(1, len(chunk(event())) - 4))
+def test_the_beginning_of_a_chunk_waits_for_its_rest(cut: int) -> None:
+    wire = chunk(event())
+    assert taken(wire + wire[:cut]) == ([HELLO], wire[:cut], True)
+
+
+# -- What it leaves to the readers -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(chunk(event())[:-2], id="a whole event whose chunk is not closed"),
+        pytest.param(chunk(event() + event())[: len(chunk(event()))], id="a whole event in a larger chunk"),
+        pytest.param(chunk(event(end=b"\r")), id="lines that end in CR"),
+        pytest.param(chunk(b": keep-alive\n\n"), id="a comment"),
+        pytest.param(chunk(b"id: 1\n" + event()), id="an id"),
+        pytest.param(chunk(b"data:" + HELLO + b"\n\n"), id="no space"),
+        pytest.param(chunk(event(b"[DONE]")), id="a size of one digit"),
+        pytest.param(chunk(b"data: {\ndata: }\n\n" + b" " * 16), id="two lines of data"),
+        pytest.param(chunk(event(b'{"a":1,\r"b":2}')), id="a CR inside, which ends the line"),
+        pytest.param(chunk(event(HELLO, b"a\rb")), id="a CR inside the event's name"),
+        pytest.param(chunk(event(HELLO, b"error")), id="event: error"),
+        pytest.param(chunk(event()).replace(b"\r\n", b";x=y\r\n", 1), id="a chunk extension"),
+        pytest.param(b"00" + chunk(event()), id="a size of four digits"),
+        pytest.param(last_chunk(), id="the last chunk"),
+        pytest.param(b"0\r\n", id="the last chunk, before its trailers"),
+        pytest.param(b"%x\r\n%b\r\n" % (len(event()) + 1, event()), id="a size that is too large"),
+        pytest.param(b"%x\r\n%b\r\n" % (len(event()) - 1, event()), id="a size that is too small"),
+        pytest.param(b"10\r\n%b\r\n" % event(b"x" * 100), id="a size that has no room for its lines"),
+        pytest.param(b"!" + chunk(event()), id="junk before the size"),
+        pytest.param(chunk(event())[:-2] + b"\n\n" + chunk(event()), id="a footer that is none"),
+        pytest.param(b"fff\r\n" + event(b"x" * 5000), id="more than the shape may hold"),
+    ],
+)
+def test_anything_else_is_left_where_it_begins(left: bytes) -> None:
+    assert taken(chunk(event()) + left) == ([HELLO], left, False)
+    payloads, rest, waits = taken(left)
+    assert (payloads, rest, waits) == ([], left, False)
+
+
+def test_a_line_of_another_kind_in_the_crlf_shape() -> None:
+    chunks = fresh()
+    usual = chunk(event(HELLO, b"delta", end=b"\r\n"))
+    taken(usual, chunks)
+    odd = chunk(b"event: delta\ndata: " + HELLO + b"\r\n\r\n")  # its first line ends in LF
+    assert taken(usual + odd, chunks) == ([HELLO], odd, False)
+
+
+def test_a_long_beginning_goes_on_to_the_readers() -> None:
+    long = b"fff\r\ndata: " + b"x" * 4090
+    assert taken(chunk(event()) + long) == ([HELLO], long, False)
+
+
+def test_nothing_is_taken_in_the_middle_of_a_chunk_or_of_an_event() -> None:
+    reader = ChunkedReader()
+    buffer = ReceiveBuffer()
+    buffer.feed(b"ff\r\ndata")
+    reader.read(buffer, [])
+    assert taken(chunk(event()), fresh(reader)) == ([], chunk(event()), False)
+    assert taken(chunk(event()), WholeChunks(ChunkedReader(), Decoder())) == ([], chunk(event()), False)
+
+
+def test_bounds_that_the_shape_could_pass_switch_it_off() -> None:
+    assert WholeChunks.fits(Limits())
+    assert not WholeChunks.fits(Limits(event_bytes=4094))
+    assert not WholeChunks.fits(Limits(chunk_line_bytes=2))
+
+
+def test_what_is_remembered_of_heads_is_bounded() -> None:
+    chunks = fresh()
+    long = chunk(event(b"x" * 100, b"n" * 200))
+    for _ in range(2):
+        assert taken(long, chunks) == ([b"x" * 100], b"", True)
+    for number in range(9_000):
+        name = b"%d" % number
+        assert taken(chunk(event(HELLO, name)), chunks) == ([HELLO], b"", True)
+
+
+# -- Nobody can tell ---------------------------------------------------------------------
+
+TERMINAL = b'{"type":"response.completed","response":{"id":"r","object":"response","output":[]}}'
+payloads = st.sampled_from(
+    [
+        HELLO,
+        b'{"choices":[{"index":0,"delta":{"content":"' + b"long " * 60 + b'"}}]}',
+        b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+        b'{"choices":[],"usage":{"total_tokens":3}}',
+        b'{"unknown":{"deep":[1,2]},"choices":[{"delta":{"content":7}}]}',
+        b'{"type":"response.output_text.delta","delta":"text","item_id":"i","output_index":0,"content_index":0}',
+        TERMINAL,
+        b'{"error":{"message":"no","code":"c"}}',
+        b"[DONE]",
+        b"[DONE]      ",
+        b"             ",
+        b": a comment as data",
+        b"not JSON at all",
+        b"\xff\xfe not UTF-8, of some length",
+        b"[" * 300 + b"]" * 300,
+        b'{"a":1,\r"b":2}',
+    ]
+)
+names = st.sampled_from([b"", b"", b"response.output_text.delta", b"error", b"x\ry"])
+ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"\r"])
+events = st.builds(event, payloads, names, ends)
+
+
+def spoiled(data: bytes, at: int, byte: bytes) -> bytes:
+    """These data with one byte replaced."""
+    at %= len(data)
+    return data[:at] + byte + data[at + 1 :]
+
+
+pieces = st.one_of(
+    events.map(chunk),
+    events.map(chunk),
+    st.lists(events, min_size=2, max_size=3).map(b"".join).map(chunk),
+    st.builds(lambda data, at: b"".join(map(chunk, split(data, [at]))), events, st.integers(0, 400)),
+    st.sampled_from([chunk(b": ping\n\n"), chunk(b"\n"), chunk(b"id: 3\nretry: 5\n\n")]),
+    st.sampled_from([last_chunk(), b"0\r\nx: y\r\n\r\n"]),
+    st.builds(spoiled, events.map(chunk), st.integers(0, 400), st.binary(max_size=2)),
+)
+bodies = st.lists(pieces, max_size=8).map(b"".join)
+
+
+def outcome(wire: bytes, at: list[int], family: Any) -> tuple[Any, ...]:
+    """All that can be told of a response that comes in these reads, and then ends."""
+    connection = ClientConnection()
+    connection.send_request("POST", "/v1", [(b"Host", b"localhost"), (b"Content-Length", b"0")])
+    connection.buffer.feed(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    head = connection.receive_head()
+    assert head is not None
+    pipeline = EventPipeline(connection, head, family)
+    found = list(pipeline.receive())
+    reads = []
+    for piece in split(wire, at):
+        if pipeline.done:
+            break
+        connection.buffer.reclaim()
+        connection.buffer.feed(piece)
+        came = pipeline.receive()
+        found += came
+        reads.append(len(came))
+    reusable = connection.reusable
+    found += pipeline.receive_eof()
+    failure = pipeline.failure
+    snapshot = pipeline.accumulator.snapshot().to_dict()
+    return (
+        [made.to_dict() for made in found],
+        reads,  # no event waits for a byte behind it
+        pipeline.events,
+        type(failure),
+        str(failure),
+        reusable,
+        snapshot,
+    )
+
+
+@given(bodies, cuts, st.sampled_from([chat, responses]))
+@settings(max_examples=300)
+def test_with_it_and_without_it_a_response_is_the_same(wire: bytes, at: list[int], family: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WholeChunks, "fits", lambda limits: False)
+        expected = outcome(wire, at, family)
+    assert outcome(wire, at, family) == expected
