@@ -19,10 +19,11 @@ import pytest
 import trio
 
 import tokenwire
-from support.answers import answer, chunk, sse, texts, usage_chunk
+from support.answers import answer, chunk, delta, ended, response, sse, texts, usage_chunk
 from support.loops import WAYS, Way, trusting
 from support.scripted import Scripted, until
 from tokenwire.backends.base import Backend
+from tokenwire.policy import Retry
 
 WORDS = ["Now", " ", "is"]
 CHAT = answer(sse(*map(chunk, WORDS), chunk(None, "stop"), usage_chunk(), done=True), "chunked")
@@ -257,6 +258,24 @@ class RetrySleep(Scenario):
         return [[BUSY], [BUSY], STREAM]
 
 
+class Resume(Scenario):
+    """The stream of a background response ends too early, and another request brings the rest."""
+
+    def answers(self) -> list[list[bytes]]:
+        created = {"type": "response.created", "response": response("in_progress")}
+        events = [created, *map(delta, WORDS), ended()]
+        pieces = [sse({**event, "sequence_number": number}) for number, event in enumerate(events)]
+        chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
+        return [[CHAT[:HEAD], *chunks[:2], b"0\r\n\r\n"], [CHAT[:HEAD], *chunks[2:], b"0\r\n\r\n"]]
+
+    async def before(self, bench: Bench) -> None:
+        bench.client._config.retry = Retry(first=1e-4)
+
+    async def main(self, bench: Bench) -> Any:
+        stream = await bench.client.responses.create(model="m", input="x", background=True, stream=True, resume=True)
+        return [text for text in texts([event async for event in stream]) if text]
+
+
 class PoolWait(Scenario):
     """The one connection is held; it is let go while the second request waits for it."""
 
@@ -295,7 +314,8 @@ class PoolWaitLong(PoolWait):
 
 
 SCENARIOS = [
-    Scenario, Connect, Tls, Send, Head, MidEvent, MidEventTls, Drain, DrainTls, RetrySleep, PoolWait, PoolWaitLong
+    Scenario, Connect, Tls, Send, Head, MidEvent, MidEventTls, Drain, DrainTls, RetrySleep, Resume, PoolWait,
+    PoolWaitLong,
 ]  # fmt: skip
 
 
