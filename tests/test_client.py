@@ -192,9 +192,15 @@ def test_https_is_443() -> None:
         ("sk-secret", "must be an http or https URL"),
         ("http://user:sk-secret@h/v1", "must not hold a user name or a password"),
         ("http://sk-secret@h/v1", "must not hold a user name or a password"),
-        ("http://h:port/v1", "[Pp]ort"),
-        ("http://h:99999/v1", "[Pp]ort"),
+        ("http://h:port/v1", "no valid port"),
+        ("http://h:99999/v1", "no valid port"),
         (f"http://{'h' * 64}/v1", "no valid host"),
+        # urlsplit would pass over these, and make another URL of them.
+        ("http://h\r\n/v1", "control character"),
+        ("http://h/v1\r\nX: sk-secret", "control character"),
+        ("http://h\t:80/v1", "control character"),
+        ("http://h/v1\x00", "control character"),
+        ("http://h/v 1", "a blank"),
     ],
 )
 def test_refused_base_urls(base_url: str, says: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -509,6 +510,25 @@ def test_stats_of_a_stream() -> None:
     assert f"bytes={len(STREAM)}" in repr(stats)
 
 
+def test_pauses_are_reads_that_left_no_room() -> None:
+    begin = STREAM.index(b"\r\n\r\n") + 4
+    room = len(STREAM) - begin + 1
+    client, _ = made([STREAM[:begin], STREAM[begin:]], limits=Limits(receive_buffer=room))
+    found = stream(client)
+    list(found)
+    assert (found.stats.pauses, found.stats.reads) == (0, 2)
+    client, _ = made([STREAM], limits=Limits(receive_buffer=room))
+    found = stream(client)
+    list(found)
+    assert (found.stats.pauses, found.stats.reads) == (1, 2)
+    # Each try counts for itself, as its bytes do.
+    big = answer(b"x" * room, status="503 Busy")
+    client, _ = made([big, REQUEST, STREAM[:begin], STREAM[begin:]], limits=Limits(receive_buffer=room))
+    found = stream(client)
+    list(found)
+    assert (found.stats.pauses, found.stats.reads) == (0, 2)
+
+
 def test_stats_before_anything_came() -> None:
     stats = Stats()
     assert (stats.first_byte, stats.first_event, stats.events, stats.reused) == (0, 0, 0, False)
@@ -536,6 +556,32 @@ def test_nothing_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
     assert "retry 1" in caplog.text
     assert "StreamTruncatedError" in caplog.text
     assert "sk-secret" not in "".join(shown)
+
+
+def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each thing that happens to a connection; of what is said on it nothing."""
+    caplog.set_level("DEBUG", "tokenwire")
+    tail = STREAM.index(b"0\r\n\r\n", STREAM.index(b"[DONE]"))
+    client, _ = made([answer(b"no", status="503 No"), REQUEST, STREAM[:tail], STREAM[tail:], REQUEST, BEGUN, EOF])
+    list(stream(client))
+    with pytest.raises(tokenwire.StreamTruncatedError):
+        list(stream(client))
+    told = [re.sub(r"[0-9]+\.[0-9]+ seconds", "N seconds", record.message) for record in caplog.records]
+    request = "<Request POST test:80/v1/chat/completions>"
+    size = len(client._pools.pool.backend.connections[0].sent) // 3  # type: ignore[union-attr]
+    assert told == [
+        "connected to test:80 in N seconds",
+        f"{request}: sent, {size} bytes over a new connection",
+        f"{request}: answered by 503, request id None",
+        f"{request}: retry 1 in N seconds",
+        f"{request}: sent, {size} bytes over a kept connection",
+        f"{request}: answered by 200, request id None",
+        "<Connection test:80 draining>: drained 5 bytes of its last answer",
+        f"{request}: sent, {size} bytes over a kept connection",
+        f"{request}: answered by 200, request id None",
+        f"{request}: ended by StreamTruncatedError, after 0 events",
+    ]
+    assert {record.name for record in caplog.records} == {"tokenwire"}
 
 
 def test_a_request_shows_where_it_goes() -> None:

@@ -504,7 +504,7 @@ def test_the_server_refuses(status: str) -> None:
     assert isinstance(error, tokenwire.APIStatusError)
     assert error.status_code == int(status[:3])
     assert error.code == "gone"
-    assert "No such response. (asked to go on with the response resp_1 after event 3)" in str(error)
+    assert "No such response. (asked to go on with the response 'resp_1' after event 3)" in str(error)
     assert isinstance(error.__cause__, tokenwire.StreamTruncatedError)
     assert error.__cause__.events == 4
     assert error.__cause__.snapshot.output_text == stream.snapshot.output_text == "".join(WORDS[:2])
@@ -533,7 +533,7 @@ def test_a_server_that_streams_no_stored_response() -> None:
     got, error = drain(create(client_of(peer)))
     assert got == EVENTS[:4]
     assert type(error) is tokenwire.APIError
-    assert "asked to go on with the response resp_1" in str(error)
+    assert "asked to go on with the response 'resp_1'" in str(error)
     assert isinstance(error.__cause__, tokenwire.StreamTruncatedError)
 
 

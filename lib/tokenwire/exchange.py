@@ -210,7 +210,8 @@ class Exchange(Sending):
                 connection.http.buffer.let_go()
             self._pool.release(connection)
         else:
-            log.debug("%r ended with %s", self._request, type(pipeline.failure).__name__)
+            kind = type(pipeline.failure).__name__  # its words may be the server's
+            log.info("%r: ended by %s, after %d events", self._request, kind, pipeline.events)
             self._pool.discard(connection)
 
     # -- answers, and whole bodies -----------------------------------------------------------

@@ -26,6 +26,7 @@ parent's: it gives them up without a word on the wire, wherever it meets them.
 from __future__ import annotations
 
 import bisect
+import logging
 import os
 import threading
 import weakref
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     import ssl
 
 __all__ = ["Pool"]
+
+_log = logging.getLogger("tokenwire")
 
 #: Bytes behind the end of a stream that are worth reading to keep its connection: the last chunk,
 #: trailers, a [DONE]. A new connection costs less than more of them.
@@ -291,12 +294,14 @@ class Pool:
         until = None if seconds is None else self.backend.now() + seconds
         if deadline is not None:
             until = deadline if until is None else min(until, deadline)
+        began = self.backend.now()
         try:
             transport = await connect(self.backend, origin, self._context, self._limits, until)
         except BaseException:
             with self._lock:
                 self._give_back()
             raise
+        _log.debug("connected to %s in %.3f seconds", origin.place, self.backend.now() - began)
         with self._lock:
             self.made += 1
         return Connection(origin, transport, self._limits, self._pid, self._token)
@@ -323,6 +328,8 @@ class Pool:
         except BaseException:
             self.discard(connection)
             raise
+        if drained:
+            _log.debug("%r: drained %d bytes of its last answer", connection, drained)
         if http.reusable:
             return True
         if http.finished or not http.persists:

@@ -135,7 +135,7 @@ class ResumingExchange(Exchange):
         self._shut = False
         self._broken: APIConnectionError | None = None  # the first break since the last event
         self._tries = 0
-        self._before = (0, 0, 0)  # bytes, reads and retries of the exchanges before the later one
+        self._before = (0, 0, 0, 0)  # bytes, reads, pauses and retries of the exchanges before the later one
 
     def start(self, family: Family | None, helper: Helper | None = None, *, events: int = 0) -> None:
         """As Exchange.start. Raises TypeError for raw events: nobody reads their numbers."""
@@ -185,13 +185,13 @@ class ResumingExchange(Exchange):
         if not response_id or not isinstance(response_id, str):
             raise self._given_up("its id has not come")
         after = self._after if order.last is None else order.last
-        place = f"the response {response_id}" + ("" if after is None else f" after event {after}")
+        place = f"the response {response_id!r}" + ("" if after is None else f" after event {after}")
         try:
             self._opening = later = self._follow(response_id, after)
         except ValueError as error:  # the server's idea of an id
             raise self._given_up(str(error)) from None
         stats = self.stats
-        self._before = (stats.bytes, stats.reads, stats.retries - self._tries)
+        self._before = (stats.bytes, stats.reads, stats.pauses, stats.retries - self._tries)
         order.seam = True
         try:
             _log.info("%r: it broke off, %s is to go on", self._request, place)
@@ -230,8 +230,9 @@ class ResumingExchange(Exchange):
     def _tally(self, later: Exchange) -> None:
         """Put what all exchanges add up to into `stats`."""
         stats, more = self.stats, later.stats
-        size, reads, retries = self._before
-        stats.bytes, stats.reads, stats.retries = size + more.bytes, reads + more.reads, retries + more.retries
+        size, reads, pauses, retries = self._before
+        stats.bytes, stats.reads, stats.pauses = size + more.bytes, reads + more.reads, pauses + more.pauses
+        stats.retries = retries + more.retries
         assert self._order is not None
         stats.events = self._order.count
         stats.last_byte = more.last_byte or stats.last_byte

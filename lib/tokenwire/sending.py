@@ -21,7 +21,6 @@ from tokenwire.backends.base import Backend
 from tokenwire.connections import Connection
 from tokenwire.errors import APIConnectionError, APITimeoutError, RemoteProtocolError
 from tokenwire.pool import Pool
-from tokenwire.proxy import authority
 from tokenwire.requests import Request
 from tokenwire.stats import Stats
 from tokenwire.wire.heads import ResponseHead
@@ -65,6 +64,7 @@ class Sending:
         if head.status_code == 407 and request.forwarder is not None:
             self.abort()  # other refusals may be the server's own: they are read as such
             raise request.forwarder.refusal(request.origin.host, request.origin.port, 407, head.reason)
+        log.debug("%r: answered by %d, request id %r", request, head.status_code, head.request_id)
         self.head = head
         return connection, head
 
@@ -73,7 +73,7 @@ class Sending:
         self._connection = connection = await self._acquire()
         stats.reused = reused = connection.used
         stats.connected = time.monotonic_ns()
-        stats.first_byte = stats.bytes = stats.reads = 0
+        stats.first_byte = stats.bytes = stats.reads = stats.pauses = 0
         http, transport = connection.http, connection.transport
         try:
             target, proxy = request.target, request.forwarder
@@ -91,6 +91,7 @@ class Sending:
                     raise self._timed_out(clock) from None
                 raise
             stats.sent = time.monotonic_ns()
+            log.debug("%r: sent, %d bytes over a %s connection", request, len(data), "kept" if reused else "new")
             first = request.timeouts.first_event
             self._progress = self._backend.now()
             self._until_event = None if first is None else self._progress + first
@@ -143,11 +144,7 @@ class Sending:
                 clock = "total"
             raise self._timed_out(clock) from None
         except OSError as error:
-            origin = request.origin
-            where = origin.uds or authority(origin.host, origin.port)
-            if origin.proxy is not None:
-                where += f" through the proxy {origin.proxy}"
-            raise APIConnectionError(f"Cannot connect to {where}: {words(error)}.") from error
+            raise APIConnectionError(f"Cannot connect to {request.origin.place}: {words(error)}.") from error
 
     # -- reading, and the clocks ----------------------------------------------------------------
 
@@ -183,6 +180,8 @@ class Sending:
         stats.last_byte = at = time.monotonic_ns()
         stats.reads += 1
         stats.bytes += count
+        if self._connection is not None and self._connection.http.buffer.full:
+            stats.pauses += 1
         if not stats.first_byte and count:
             stats.first_byte = at
 

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from tokenwire.backends.base import Origin
-from tokenwire.errors import TokenwireError
+from tokenwire.errors import LocalProtocolError, TokenwireError
 from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
 from tokenwire.proxy import choose
 from tokenwire.wire.heads import RequestTemplate
@@ -107,6 +107,10 @@ class Settings:
 
     def set_url(self, url: str, uds: str | None) -> None:
         """Send to this URL from now on. Raises ValueError."""
+        url = url.strip()
+        if any(character <= " " or character == "\x7f" for character in url):
+            # urlsplit passes over line ends and tabs, and so would make another URL of it.
+            raise LocalProtocolError("base_url holds a blank, a line end or another control character")
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"base_url must be an http or https URL with a host; its scheme is {parts.scheme!r}")
@@ -116,7 +120,10 @@ class Settings:
             host = parts.hostname.encode("idna").decode("ascii")
         except UnicodeError:
             raise ValueError(f"base_url has no valid host: {parts.hostname!r}") from None
-        port = parts.port or _PORTS[parts.scheme]
+        try:
+            port = parts.port or _PORTS[parts.scheme]
+        except ValueError:
+            raise ValueError("base_url has no valid port") from None
         through = choose(self.proxy, parts.scheme, host, port, os.environ) if uds is None else None
         self.origin = Origin(parts.scheme, host, port, uds, through)
         self.path = parts.path.rstrip("/")

@@ -12,7 +12,8 @@ class Stats:
 
     started: the call. connected: a connection was there. sent: the request was with the
     kernel. first_byte, last_byte: of the answer. head: its head was whole. first_event,
-    last_event: the reads that brought them. bytes, reads, events: of the answer.
+    last_event: the reads that brought them. bytes, reads, events: of the answer. pauses: reads
+    that left no room (Limits.receive_buffer), so that the server was held back, or soon would be.
     retries: tries after the first. reused: whether the connection had been used before.
     """
 
@@ -25,6 +26,7 @@ class Stats:
         "head",
         "last_byte",
         "last_event",
+        "pauses",
         "reads",
         "retries",
         "reused",
@@ -36,7 +38,7 @@ class Stats:
         self.started = time.monotonic_ns()
         self.connected = self.sent = self.first_byte = self.last_byte = 0
         self.head = self.first_event = self.last_event = 0
-        self.bytes = self.reads = self.events = self.retries = 0
+        self.bytes = self.reads = self.pauses = self.events = self.retries = 0
         self.reused = False
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from tokenwire.proxy import authority
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ class Origin(NamedTuple):
     port: int
     uds: str | None = None
     proxy: Proxy | None = None
+
+    @property
+    def place(self) -> str:
+        """In words, for errors and logs."""
+        where = self.uds or authority(self.host, self.port)
+        return where if self.proxy is None else f"{where} through the proxy {self.proxy}"
 
 
 class Transport(Protocol):
