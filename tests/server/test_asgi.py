@@ -215,6 +215,11 @@ def test_mounted_in_a_larger_application(server: str) -> None:
         assert [model.id for model in client.models.list()] == ["a", "b/c"]
         with pytest.raises(openai.NotFoundError, match="v2"):
             client.get("/../v2/models", cast_to=object)
+        # It has no lifespan there, and so nowhere to put what outlives a connection.
+        with pytest.raises(openai.BadRequestError, match="in the background"):
+            client.responses.create(model="m", input="hello", background=True)
+        stored = client.responses.create(model="m", input="hello", store=True)
+        assert (stored.output_text, stored.to_dict()["store"]) == ("Hello world", False)
         with raw(Under(server, (host, port), "")) as plain:
             plain.ask("GET", "/other")
             assert plain.answer()[1] == b"other"

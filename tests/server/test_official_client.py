@@ -1,4 +1,4 @@
-"""The official Python client, unmodified, against the reciting endpoint over real sockets."""
+"""The official Python client, unmodified, over real sockets: against our own server and under uvicorn."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pydantic
 import pytest
 import trustme
 
+from support.asgi_servers import ENDPOINTS, endpoint
 from support.served import PATIENCE, serving
 from tokenwire.server import Reasoning, Refusal, Request, RequestError, recite
 from tokenwire.server.recite import MODEL, pick
@@ -24,11 +25,11 @@ MESSAGES: list[Any] = [{"role": "user", "content": PROMPT}]
 POEM = pick(PROMPT).text
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(scope="module", params=ENDPOINTS)
 def client(request: pytest.FixtureRequest) -> Iterator[openai.OpenAI]:
     with (
-        serving(recite, backend=request.param) as server,
-        openai.OpenAI(api_key="key", base_url=server.url, max_retries=0) as client,
+        endpoint(request.param, recite) as url,
+        openai.OpenAI(api_key="key", base_url=url, max_retries=0) as client,
     ):
         yield client
 
@@ -148,8 +149,8 @@ def test_errors(client: openai.OpenAI) -> None:
         )
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_failures_refusals_and_leaving(backend: str) -> None:
+@pytest.mark.parametrize("kind", ENDPOINTS)
+def test_failures_refusals_and_leaving(kind: str) -> None:
     left = threading.Event()
 
     async def handler(request: Request) -> AsyncIterator[Any]:
@@ -172,8 +173,8 @@ def test_failures_refusals_and_leaving(backend: str) -> None:
         return [{"role": "user", "content": prompt}]
 
     with (
-        serving(handler, backend=backend) as server,
-        openai.OpenAI(api_key="key", base_url=server.url, max_retries=0) as client,
+        endpoint(kind, handler) as url,
+        openai.OpenAI(api_key="key", base_url=url, max_retries=0) as client,
     ):
         stream = client.chat.completions.create(model="m", messages=ask("fail"), stream=True)
         with pytest.raises(openai.APIError, match="Overloaded") as caught:
@@ -188,6 +189,56 @@ def test_failures_refusals_and_leaving(backend: str) -> None:
                 if event.type == "content.delta":
                     break
         assert left.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("kind", ENDPOINTS)
+def test_in_the_background(kind: str) -> None:
+    begun, ended, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    async def handler(request: Request) -> AsyncIterator[Any]:
+        assert request.clock is not None
+        if request.prompt == "last":
+            begun.set()
+        try:
+            yield "Hello"
+            while not go_on.is_set():
+                await request.clock.sleep(0.001)
+            yield " world"
+        finally:
+            ended.set()
+
+    with (
+        endpoint(kind, handler) as url,
+        openai.OpenAI(api_key="key", base_url=url, max_retries=0) as client,
+    ):
+        with client.responses.create(model="m", input="x", background=True, stream=True) as stream:
+            for event in stream:
+                if event.type == "response.created":
+                    id = event.response.id
+                if event.type == "response.output_text.delta":
+                    break
+        assert client.responses.retrieve(id).status == "in_progress"
+        resumed = client.responses.retrieve(id, stream=True, starting_after=event.sequence_number)
+        go_on.set()
+        rest = list(resumed)
+        assert [one.sequence_number for one in rest] == list(
+            range(event.sequence_number + 1, event.sequence_number + 1 + len(rest))
+        )
+        assert rest[-1].type == "response.completed"
+        with client.responses.stream(response_id=id, starting_after=0) as helper:
+            assert helper.get_final_response().output_text == "Hello world"
+        assert client.responses.retrieve(id).output_text == "Hello world"
+        go_on.clear()
+        queued = client.responses.create(model="m", input="x", background=True)
+        assert queued.status == "queued"
+        assert client.responses.cancel(queued.id).status == "cancelled"
+        assert client.responses.retrieve(queued.id).status == "cancelled"
+        with pytest.raises(openai.NotFoundError, match="not found"):
+            client.responses.retrieve("resp_nothing")
+        client.responses.create(model="m", input="last", background=True)
+        assert begun.wait(PATIENCE)
+        ended.clear()
+    assert ended.is_set()  # no handler outlives its endpoint
 
 
 def test_many_at_once() -> None:

@@ -18,7 +18,8 @@ from typing import Any
 
 import trio
 
-from support.served import PATIENCE
+from support.served import PATIENCE, serving
+from tokenwire.server import Application, asgi
 
 SERVERS = ("uvicorn", "hypercorn-asyncio", "hypercorn-trio", "granian")
 
@@ -86,8 +87,11 @@ _RUN = {
 
 
 @contextlib.contextmanager
-def under(server: str, name: str) -> Iterator[tuple[str, int]]:
-    """Run the application of this name (module:name) under one of SERVERS: the address where it listens."""
+def under(server: str, app: str | Application) -> Iterator[tuple[str, int]]:
+    """Run an application under one of SERVERS: the address where it listens.
+
+    app: its name (module:name), or, for those in a thread, itself.
+    """
     sock = socket.create_server(("127.0.0.1", 0))
     address = sock.getsockname()
     stopping: list[Callable[[], object]] = []
@@ -96,10 +100,13 @@ def under(server: str, name: str) -> Iterator[tuple[str, int]]:
     def run() -> None:
         try:
             if server == "granian":
-                _granian(name, sock, stopping)
-            else:
-                module, _, attribute = name.partition(":")
+                assert isinstance(app, str)
+                _granian(app, sock, stopping)
+            elif isinstance(app, str):
+                module, _, attribute = app.partition(":")
                 _RUN[server](getattr(importlib.import_module(module), attribute), sock, stopping)
+            else:
+                _RUN[server](app, sock, stopping)
         except BaseException as error:
             failed.append(error)
         finally:
@@ -126,3 +133,18 @@ def _answers(address: tuple[str, int]) -> bool:
         client.sendall(b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         return client.recv(9) == b"HTTP/1.1 "
     return False
+
+
+#: The ways to serve a handler that the official clients meet.
+ENDPOINTS = ("asyncio", "trio", "uvicorn")
+
+
+@contextlib.contextmanager
+def endpoint(kind: str, handler: Any) -> Iterator[str]:
+    """Serve a handler in one of ENDPOINTS: its URL, for a client."""
+    if kind == "uvicorn":
+        with under(kind, asgi(handler)) as (host, port):
+            yield f"http://{host}:{port}/v1"
+    else:
+        with serving(handler, backend=kind) as server:
+            yield server.url
