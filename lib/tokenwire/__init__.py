@@ -60,7 +60,13 @@ _ROOMS = {
         "UnprocessableEntityError",
     ),
 }
-_ALIASES = {"OpenAI": "Client", "AsyncOpenAI": "AsyncClient"}
+_ALIASES = {
+    "OpenAI": "Client",
+    "AsyncOpenAI": "AsyncClient",
+    "Omit": "NotGiven",
+    "not_given": "NOT_GIVEN",
+    "omit": "NOT_GIVEN",
+}
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [  # noqa: PLE0604 - names and rooms, checked by a test
@@ -143,4 +149,7 @@ if TYPE_CHECKING:
     from tokenwire.streams import AsyncStream as AsyncStream, Stream as Stream
 
     AsyncOpenAI = AsyncClient
+    Omit = NotGiven
+    not_given = NOT_GIVEN
+    omit = NOT_GIVEN
     OpenAI = Client

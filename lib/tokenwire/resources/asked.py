@@ -107,13 +107,30 @@ class ResponsesCalls:
     def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, responses.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""
         params, options = split(params)
-        resume = params.pop("resume", None)
         params = seen_twice(params)
+        if params.get("response_id") is not None or params.get("starting_after") is not None:
+            return self._followed(params, options)
+        resume = params.pop("resume", None)
         helper = responses.Helper(text_format=params.get("text_format"), tools=params.get("tools"))
         exchange = self._client._exchange("POST", _RESPONSES, responses.prepare(params), stream=True, **options)
         if resume:
             exchange = self._resuming(exchange, True, params, options)
         return exchange, responses, helper
+
+    def _followed(
+        self, params: dict[str, Any], options: dict[str, Any]
+    ) -> tuple[Exchange, Family, responses.Helper]:
+        """A `.stream()` call for a response that was begun before."""
+        response_id, after = params.pop("response_id", None), params.pop("starting_after", None)
+        text_format, tools = params.pop("text_format", None), params.pop("tools", None)
+        new = sorted(params.keys() - {"include", "include_obfuscation", "resume"})
+        if new:
+            raise ValueError(f"response_id= is of a response that there is: {', '.join(new)} would be for a new one")
+        if response_id is None:
+            raise ValueError("starting_after= is for a response that there is: give its response_id=, too")
+        # All of it is asked for, and what came before is passed over here: else the snapshots would lack it.
+        helper = responses.Helper(text_format=text_format, tools=tools, starting_after=after)
+        return self._retrieved(response_id, True, None, {**params, **options}), responses, helper
 
     def _retrieved(self, response_id: str, stream: bool | None, after: int | None, params: dict[str, Any]) -> Exchange:
         params, options = split(params)

@@ -141,7 +141,8 @@ class AsyncResponses(ResponsesCalls):
         """A context manager whose stream yields every event, with `snapshot` on text and argument deltas.
 
         Nothing is sent before it is entered. text_format may be a type, tools may be functions or
-        types; see families/parsing.py.
+        types; see families/parsing.py. response_id: follow a response that was begun before, in place of a new
+        one; starting_after: only its events after this sequence_number, with whole snapshots nevertheless.
         """
         return AsyncResponseStreamManager(*self._helped(params))
 

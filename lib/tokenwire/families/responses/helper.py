@@ -49,11 +49,18 @@ def prepare(params: dict[str, Any]) -> dict[str, Any]:
 
 
 class Helper:
-    """Follows one stream. text_format: a type to read the answer as. tools: types, functions or dicts."""
+    """Follows one stream.
 
-    def __init__(self, *, text_format: Any = None, tools: Iterable[Any] | None = None) -> None:
+    text_format: a type to read the answer as. tools: types, functions or dicts. starting_after: the events up
+    to this sequence_number only add to the snapshots.
+    """
+
+    def __init__(
+        self, *, text_format: Any = None, tools: Iterable[Any] | None = None, starting_after: int | None = None
+    ) -> None:
         self._format = text_format if is_type(text_format) else None  # a dict is for the API alone
         self._tools = tool_parsers(tools)
+        self._after = starting_after
         self._state = Accumulator()
 
     @property
@@ -78,6 +85,8 @@ class Helper:
                 event._parsed = Lazy(functools.partial(parse, self._format), event.text)
         elif isinstance(event, _TERMINAL):
             event.response = self._response(whole=type(event) is ResponseCompletedEvent)
+        if self._after is not None and isinstance(event.sequence_number, int):
+            return [event] if event.sequence_number > self._after else []
         return [event]
 
     def end(self) -> list[ResponseStreamEvent]:
