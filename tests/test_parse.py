@@ -283,6 +283,27 @@ def test_a_stream_is_not_parsed_here() -> None:
                 ask(model="m", messages=[], stream=True)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("given", [Struct, Verse])
+def test_create_reads_no_types(given: Any) -> None:
+    with tokenwire.Client(api_key="k", base_url="http://t", backend=MemoryBackend([])) as client:
+        with pytest.raises(TypeError, match=r"response_format=.* is for parse\(\) and stream\(\)"):
+            client.chat.completions.create(model="m", messages=[], response_format=given)
+        with pytest.raises(TypeError, match=r"text_format=.* is for parse\(\) and stream\(\)"):
+            client.responses.create(model="m", input="", text_format=given)
+
+
+def test_create_takes_functions_and_types_as_tools() -> None:
+    def rhyme(word: str) -> str:
+        return word
+
+    peer = MemoryBackend([[played(completion()), EOF], [played(response()), EOF]])
+    with tokenwire.Client(api_key="k", base_url="http://t", backend=peer) as client:
+        client.chat.completions.create(model="m", messages=[], tools=[rhyme, FUNCTION])
+        client.responses.create(model="m", input="", tools=(tool for tool in [Struct]))
+    first, second = (json.loads(bytes(one.sent).partition(b"\r\n\r\n")[2])["tools"] for one in peer.connections)
+    assert [first[0]["function"]["name"], first[1], second[0]["name"]] == ["rhyme", FUNCTION, "Struct"]
+
+
 def test_async() -> None:
     async def main() -> None:
         peer = MemoryBackend([[played(completion()), EOF]] * 2 + [[played(response()), EOF]] * 2)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from tokenwire.exchange import Exchange
 from tokenwire.families import chat, responses
+from tokenwire.families.parsing import is_type, tool_params
 from tokenwire.pipeline import Family
 from tokenwire.resources.calls import Sender, seen_twice, split
 from tokenwire.resume import ResumingExchange
@@ -28,6 +29,11 @@ def _split(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return params, options
 
 
+def _nothing_to_parse(params: dict[str, Any], name: str) -> None:
+    if is_type(params.get(name)):
+        raise TypeError(f"create() reads no answer as a type: {name}={params[name]!r} is for parse() and stream()")
+
+
 def _whole_only(params: dict[str, Any]) -> None:
     if params.pop("stream", None):
         raise TypeError("parse() gives whole objects: a stream is read as a type by stream()")
@@ -41,6 +47,9 @@ class ChatCalls:
 
     def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
         params, options = _split(params)
+        _nothing_to_parse(params, "response_format")
+        if params.get("tools"):
+            params["tools"] = tool_params(params["tools"], "chat")
         return self._client._exchange("POST", _CHAT, params, stream=bool(stream), **options)
 
     def _to_parse(self, params: dict[str, Any]) -> tuple[Exchange, Callable[[Any], Any]]:
@@ -72,6 +81,9 @@ class ResponsesCalls:
 
     def _asked(self, stream: bool | None, params: dict[str, Any]) -> Exchange:
         params, options = split(params)
+        _nothing_to_parse(params, "text_format")
+        if params.get("tools"):
+            params["tools"] = tool_params(params["tools"], "responses")
         resume = params.pop("resume", None)
         exchange = self._client._exchange("POST", _RESPONSES, params, stream=bool(stream), **options)
         return self._resuming(exchange, stream, params, options) if resume else exchange
