@@ -220,6 +220,18 @@ def test_the_helpers_stream() -> None:
     assert final.output_text == TEXT
 
 
+def test_the_helpers_stream_of_a_response_that_is_there() -> None:
+    """It asks for all of it, and passes over what came before by itself."""
+    peer = Peer(halves)
+    client = client_of(peer)
+    with client.responses.stream(response_id="resp_1", starting_after=2, resume=True) as stream:
+        numbers = [event.sequence_number for event in stream]
+        assert numbers == list(range(3, len(EVENTS)))
+        assert stream.get_final_response().output_text == TEXT
+    assert stream.stats.events == len(numbers)
+    assert [asked.rpartition("stream=true")[2] for asked in peer.asked] == ["", "&starting_after=3"]
+
+
 def test_with_raw_response() -> None:
     client = client_of(Peer(halves))
     found = client.responses.with_raw_response.create(model="m", input="x", background=True, stream=True, resume=True)
@@ -751,6 +763,10 @@ def test_other_calls_refuse() -> None:
         client.chat.completions.create(model="m", messages=[], stream=True, resume=True)
     with pytest.raises(TypeError, match="resume"):
         client.chat.completions.stream(model="m", messages=[], resume=True)
+    with pytest.raises(TypeError, match="resume"):
+        client.chat.completions.parse(model="m", messages=[], resume=True)
+    with pytest.raises(TypeError, match="resume"):
+        client.responses.parse(model="m", input="x", resume=True)
     with pytest.raises(TypeError, match="resume"):
         client.responses.cancel("resp_1", resume=True)
 

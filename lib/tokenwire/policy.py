@@ -24,7 +24,7 @@ class Timeouts:
     read: between any two reads. Keep-alives feed this clock.
     first_event: from the request's last byte to the first data event.
     event: between two data events. Keep-alives do not feed these two.
-    total: the whole call, retries included.
+    total: the whole call, retries and resumes included.
 
     A server that sends nothing but keep-alives is caught by the event clocks,
     a dead network by `read`. The defaults are those of the official SDK: 5
@@ -65,7 +65,7 @@ class Limits:
     chunk_line_bytes: one chunk-size line with its extensions (RFC 9112, 7.1.1).
     trailer_bytes: the trailer section after the last chunk.
     event_bytes: one server-sent event. 32 MiB: image events and whole reasoning
-        traces have several MB.
+        traces have several MB. (How deep its JSON may nest is no setting: families/depth.py.)
     body_bytes: one whole (not streamed) answer, or one error body.
     expansion: how many bytes one byte of gzip or deflate may become, counted over
         the whole body, once past the first MiB. deflate cannot exceed 1,032.

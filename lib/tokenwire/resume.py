@@ -59,8 +59,8 @@ class _Lost(Exception):
 class _Order:
     """A helper before the helper: what has come, where the stream stands, and what comes next.
 
-    last: the last event's number, or None. flaw: why nobody could say where to go on, or "".
-    seam: whether the connection is a new one, and no further event has come on it yet.
+    count: how many were handed on. last: the last event's number, or None. seam: whether the connection
+    is a new one, and no further event has come on it yet. flaw: why nobody could say where to go on, or "".
     """
 
     def __init__(self, family: Family, helper: Helper | None) -> None:
@@ -75,11 +75,13 @@ class _Order:
     def events(self, event: Any) -> list[Any]:
         if not self._is_next(event):
             return []
-        self.count += 1
-        if self._helper is not None:
-            return self._helper.events(event)
-        self.accumulator.add_run([event])
-        return [event]
+        found = [event]
+        if self._helper is None:
+            self.accumulator.add_run(found)
+        else:
+            found = self._helper.events(event)
+        self.count += len(found)
+        return found
 
     def _is_next(self, event: Any) -> bool:
         """Whether it has not come before. Raises _Lost at a seam that does not fit."""

@@ -37,6 +37,8 @@ def _nothing_to_parse(params: dict[str, Any], name: str) -> None:
 def _whole_only(params: dict[str, Any]) -> None:
     if params.pop("stream", None):
         raise TypeError("parse() gives whole objects: a stream is read as a type by stream()")
+    if params.pop("resume", None):
+        raise TypeError("parse() gives whole objects: resume=True is for streams")
 
 
 class ChatCalls:
