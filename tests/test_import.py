@@ -52,10 +52,11 @@ def test_import_tokenwire_imports_nothing_dear() -> None:
     ("code", "may"),
     [
         ("from tokenwire import RateLimitError, APIError", set()),
-        ("import tokenwire.policy", {"email", "socket", "urllib"}),  # email.utils brings its own
-        ("from tokenwire.wire import Decoder", {"h11", "email", "socket", "urllib"}),
+        ("import tokenwire.policy", set()),
+        ("from tokenwire.wire import Decoder", {"h11"}),
         ("import tokenwire.families", set()),
-        ("from tokenwire.backends import named", {"email", "socket", "urllib", "h11"}),
+        ("from tokenwire.backends import named", {"h11"}),
+        ("import tokenwire.client", {"h11", "urllib"}),
     ],
 )
 def test_a_room_brings_only_what_it_needs(code: str, may: set[str]) -> None:

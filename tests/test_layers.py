@@ -46,6 +46,7 @@ HOUSE = [
     "connections",
     "pool",
     "settings",
+    "bodies",
     "requests",
     "stats",
     "sending",
@@ -70,7 +71,7 @@ NETWORK = {"socket", "ssl", "select", "selectors", "asyncio", "trio", "anyio", "
 #: Packages that are not Python's own, and who may use them.
 THIRD_PARTY = {
     "h11": {"wire"},
-    "msgspec": {"families", "refusals", "pipeline", "requests", "server"},
+    "msgspec": {"families", "refusals", "bodies", "server"},
     "pydantic": {"families"},  # the user's own types, where there are any
     "truststore": {"backends"},
     "trio": {"backends"},

@@ -17,11 +17,13 @@ from tokenwire.exchange import Exchange
 from tokenwire.policy import Limits, Timeouts
 from tokenwire.pool import Pool
 from tokenwire.requests import build_request
-from tokenwire.resources import AsyncChat, AsyncResponses, Chat, Responses
 from tokenwire.settings import NOT_GIVEN, NotGiven, Settings, resolve, retries
 
 if TYPE_CHECKING:
     import ssl
+
+    from tokenwire.resources.chat import AsyncChat, Chat
+    from tokenwire.resources.responses import AsyncResponses, Responses
 
 __all__ = ["NOT_GIVEN", "AsyncClient", "Client", "NotGiven"]
 
@@ -176,11 +178,15 @@ class AsyncClient(_ClientBase):
     @property
     def chat(self) -> AsyncChat:
         """`chat.completions`: POST /chat/completions."""
+        from tokenwire.resources.chat import AsyncChat
+
         return AsyncChat(self)
 
     @property
     def responses(self) -> AsyncResponses:
         """POST /responses, GET /responses/{id}."""
+        from tokenwire.resources.responses import AsyncResponses
+
         return AsyncResponses(self)
 
     async def aclose(self) -> None:
@@ -213,11 +219,15 @@ class Client(_ClientBase):
     @property
     def chat(self) -> Chat:
         """`chat.completions`: POST /chat/completions."""
+        from tokenwire.resources.chat import Chat
+
         return Chat(self)
 
     @property
     def responses(self) -> Responses:
         """POST /responses, GET /responses/{id}."""
+        from tokenwire.resources.responses import Responses
+
         return Responses(self)
 
     def close(self) -> None:

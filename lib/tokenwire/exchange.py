@@ -13,7 +13,6 @@ cancellation) closes the connection on its way through; that needs no shield.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -305,6 +304,8 @@ class Exchange(Sending):
             return None  # it wants a password, or does not want us
         if taken >= retry.max_retries or self._ended:
             return None
+        import random  # dear, and wanted only here
+
         seconds = retry.delay(taken, headers, wall_clock=time.time(), random=random.random())
         if self._total is not None and self._backend.now() + seconds >= self._total:
             return None  # no time is left for another: what went wrong says more than that

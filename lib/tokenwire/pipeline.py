@@ -26,8 +26,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-import msgspec
-
 from tokenwire.errors import APIError, RemoteProtocolError, StreamDecodeError, StreamTruncatedError
 from tokenwire.families.faults import error_in
 from tokenwire.policy import DEFAULT_LIMITS, Limits
@@ -337,7 +335,7 @@ class EventPipeline(_Stream):
 
     def _tolerates(self, payload: bytes) -> bool:
         """`event: error` makes an error of whatever it holds, unless it names its own type."""
-        found = msgspec.json.decode(payload)
+        found = json_in(payload)
         if isinstance(found.get("type"), str) and found["type"].startswith("response."):
             return True  # "event: altered by a proxy: trust the JSON's type"
         error = error_in(found) or APIError(str(found.get("message") or found), body=found)

@@ -6,7 +6,6 @@ passed in, so that every decision can be tested by a table.
 
 from __future__ import annotations
 
-import email.utils
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -152,6 +151,8 @@ def retry_after(headers: Mapping[str, str], *, wall_clock: float) -> float | Non
     seconds = _number(value)
     if seconds is not None or value is None:
         return seconds
+    import email.utils  # dear, and wanted only for a date
+
     try:
         date = email.utils.parsedate_tz(value)
         return None if date is None else email.utils.mktime_tz(date) - wall_clock

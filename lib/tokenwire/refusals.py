@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from tokenwire.errors import APIError, status_error
 from tokenwire.families.depth import too_deep
 from tokenwire.families.faults import error_in
@@ -29,6 +27,8 @@ NO_JSON: Final = object()
 
 def json_in(payload: bytes | bytearray | memoryview) -> Any:
     """The JSON value that this is, or NO_JSON."""
+    import msgspec  # deferred, for a client imports this room, and may never see a refusal
+
     if too_deep(payload):
         return NO_JSON
     try:
@@ -92,6 +92,8 @@ def _explained(content: bytes) -> tuple[object, str, bool]:
     error = error_in(inner) if isinstance(inner, dict) else None
     if error is not None:
         return error.body, error.message, True
+    import msgspec
+
     return found, msgspec.json.encode(found).decode()[:SHOWN], False
 
 

@@ -7,18 +7,14 @@ encoded and judged when it comes.
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
-
-import msgspec
 
 from tokenwire._version import __version__
 from tokenwire.backends.base import Origin
 from tokenwire.errors import LocalProtocolError
-from tokenwire.families.chat_events import HelperEvent
-from tokenwire.families.record import Record
 from tokenwire.policy import Limits, Retry, Timeouts
 from tokenwire.proxy import Proxy
 from tokenwire.settings import NOT_GIVEN, NotGiven, Settings
@@ -67,9 +63,8 @@ def _forwarder(origin: Origin) -> Proxy | None:
 
 # -- arguments -----------------------------------------------------------------------
 
-#: JSON's own kinds of value, that hold no other.
-_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
-_OWN: Final = _LEAVES | {dict, list, tuple}
+#: Kinds of value that are certainly no mark of absence.
+_GIVEN: Final = frozenset((str, int, float, bool, type(None), dict, list, tuple))
 
 
 def omitted(value: object) -> bool:
@@ -79,66 +74,12 @@ def omitted(value: object) -> bool:
 
 def without_omitted(params: Mapping[str, Any]) -> dict[str, Any]:
     """Only the parameters that a caller gave a value."""
-    return {name: value for name, value in params.items() if type(value) in _OWN or not omitted(value)}
-
-
-# -- the body ------------------------------------------------------------------------
-
-
-def _encodable(value: Any) -> Any:
-    """What msgspec does not know: pydantic models, and iterables of messages."""
-    dump = getattr(value, "model_dump", None)
-    if dump is not None:
-        return dump(mode="json", exclude_unset=True, by_alias=True)
-    if isinstance(value, Mapping):
-        return _with_plain_records(dict(value))
-    if isinstance(value, Iterable):
-        return _with_plain_records(list(value))
-    raise TypeError(f"a request cannot hold a {type(value).__name__}")
-
-
-def _is_plain(values: Iterable[Any]) -> bool:
-    """Whether there is nothing in them, at any depth, but JSON's own kinds of value."""
-    for value in values:
-        kind = type(value)
-        if kind in _LEAVES:
-            continue
-        if kind is dict:
-            if not _is_plain(value.values()):
-                return False
-        elif kind is not list or not _is_plain(value):
-            return False
-    return True
-
-
-def _with_plain_records(value: Any) -> Any:
-    """The same value, with what a server sent us as the server sent it: unknown fields kept, nothing added."""
-    if type(value) is str:
-        return value
-    if isinstance(value, (Record, HelperEvent)):
-        return value.to_dict()
-    if isinstance(value, dict):
-        return {name: _with_plain_records(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_with_plain_records(item) for item in value]
-    return value
-
-
-_encode: Final = msgspec.json.Encoder(enc_hook=_encodable).encode
-
-
-def _body(fields: dict[str, Any]) -> bytes:
-    try:
-        return _encode(fields if _is_plain(fields.values()) else _with_plain_records(fields))
-    except UnicodeEncodeError as error:
-        raise LocalProtocolError(f"the request holds text that is not Unicode: {error.reason}") from None
-    except RecursionError:
-        raise TypeError("the request holds a value that is nested too deeply, or holds itself") from None
+    return {name: value for name, value in params.items() if type(value) in _GIVEN or not omitted(value)}
 
 
 # -- the head ------------------------------------------------------------------------
 
-_USER_AGENT = f"tokenwire/{__version__} Python/{platform.python_version()}"
+_USER_AGENT = f"tokenwire/{__version__} Python/{sys.version.split()[0]}"
 
 _FRAMING: Final = ("content-length", "transfer-encoding")
 
@@ -238,7 +179,11 @@ def build_request(
             fields.update(extra_body)
         if stream:
             fields["stream"] = True
-        body = _body(fields)
+        from tokenwire.bodies import (
+            encoded,  # it brings msgspec and the families' types: what only a client that asks needs
+        )
+
+        body = encoded(fields)
     target = settings.path + path
     if query or extra_query or settings.url_query or settings.query:
         target += _query(settings.url_query, settings.query, query or {}, extra_query or {})

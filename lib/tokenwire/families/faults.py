@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from ..errors import APIError
 
 __all__ = ["error_in"]
@@ -40,5 +38,7 @@ def error_in(found: dict[str, Any]) -> APIError | None:
 def _made(said: Any, body: dict[str, Any]) -> APIError:
     message = said.get("message") if isinstance(said, dict) else said
     if not isinstance(message, str) or not message:
+        import msgspec  # deferred, for a client imports this room, and may never see a fault
+
         message = msgspec.json.encode(said).decode()
     return APIError(message, body=body)
