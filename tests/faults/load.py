@@ -325,6 +325,12 @@ def descriptors() -> int:
     return found
 
 
+def allow_descriptors() -> None:
+    """As many as this process may have: each stream needs one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else soft, hard))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--loop", choices=["asyncio", "uvloop", "trio"], default="asyncio")
@@ -333,8 +339,7 @@ def main() -> None:
     parser.add_argument("--event", type=float, default=10.0, help="Timeouts.event of every stream, in seconds")
     parser.add_argument("--serve", action="store_true", help="be the server: for its own use")
     asked = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else soft, hard))
+    allow_descriptors()
     if asked.serve:
         server = _Server(asked.interval)
         print(server.port, flush=True)

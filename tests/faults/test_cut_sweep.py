@@ -33,7 +33,7 @@ FEW = (
     "tf-chat-err-model",
     "h11-chat-nostream",
 )
-_LONG = 16_384
+_LONG = 8_192
 
 
 class Watched:
