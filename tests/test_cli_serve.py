@@ -194,6 +194,8 @@ def test_workers(started: Callable[..., Process], backend: str, tmp_path: Path) 
     assert len(pids) == 2
     assert process.process.pid not in pids
     client, stream, text = hold(process)
+    with pytest.raises(tokenwire.BadRequestError, match="in the background"):
+        client.responses.create(model="m", input="x", background=True)
     process.process.send_signal(signal.SIGINT)
     assert process.process.stderr is not None
     assert "shutting down" in process.process.stderr.readline()

@@ -72,7 +72,7 @@ def add_serve(commands: Any) -> None:
         type=_number(1, 1024),
         default=1,
         metavar="N",
-        help="processes that share the port (1); a response that is kept is known to one of them alone",
+        help="processes that share the port (1); where there are more none keeps responses, which no other would know",
     )
     how.add_argument("--grace", type=_seconds, metavar="SECONDS", help="for answers under way at a shutdown (20)")
     how.add_argument("--access-log", action="store_true", help="print a line for each request")
@@ -165,6 +165,8 @@ def _options(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     limits = DEFAULT_SERVER_LIMITS
     if arguments.grace is not None:
         limits = dataclasses.replace(limits, shutdown=arguments.grace)
+    if arguments.workers > 1:
+        limits = dataclasses.replace(limits, stored=0)
     try:
         Cors(arguments.cors)
     except ValueError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.served import CHAT, PATIENCE, RESPONSES, RawClient, payloads, serving
+from support.served import CHAT, PATIENCE, RESPONSES, RawClient, payloads, serving, within
 from tokenwire.server import Reciter, Request, RequestError, ServerLimits, Usage, recite
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -241,6 +241,33 @@ def test_a_store_that_is_full(backend: str) -> None:
             assert refused == (429, None, "too_many_stored_responses")
         whole(server, "POST", f"/v1/responses/{first['id']}/cancel")
         assert whole(server, "POST", "/v1/responses", {**BACKGROUND, "stream": False})[0] == 200
+
+
+def test_an_endpoint_that_keeps_nothing(backend: str) -> None:
+    with serving(recite, backend=backend, limits=ServerLimits(stored=0)) as server:
+        refused = error(server, "POST", "/v1/responses", BACKGROUND)
+        assert refused == (400, "background", "unsupported_value")
+        status, answer = whole(server, "POST", "/v1/responses", {**RESPONSES, "store": True, "stream": False})
+        assert (status, answer["status"], answer["store"]) == (200, "completed", False)
+
+
+def test_the_numbers_of_the_background(backend: str) -> None:
+    gate = Gate()
+    gate.say("Hello", " world")
+    with serving(gate.handler, backend=backend) as server:
+        with Reader(server, "POST", "/v1/responses", BACKGROUND) as reader:
+            events = [reader.next()]
+            while text(events) != "Hello world":
+                events.append(reader.next())
+            stats = within(server, lambda: server.stats)
+            assert (stats["background"], stats["tokens"], stats["streams"]) == (1, 2, 1)
+        until(lambda: bool(within(server, lambda: server.stats["disconnects"]) == 1))
+        gate.say(None)
+        until(lambda: bool(within(server, lambda: server.stats["background"]) == 0))
+        whole(server, "GET", f"/v1/responses/{events[0]['response']['id']}")
+        stats = within(server, lambda: server.stats)
+        assert stats["tokens"] == 3  # those of the handler, Usage too; not what followers were sent
+        assert stats["errors"] == 0
 
 
 @pytest.mark.parametrize("stream", [True, False])

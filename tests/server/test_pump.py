@@ -183,7 +183,7 @@ def live_asyncio(life: Any, script: list[bytes], at: int, **options: Any) -> tup
 
         transport = Scripted(script, step, leaves=options.get("leaves", False))
         transport.forever = lambda: asyncio.get_running_loop().create_future()  # type: ignore[assignment,method-assign,return-value]
-        task = asyncio.ensure_future(served("asyncio", life, transport))
+        task = asyncio.ensure_future(served("asyncio", life, transport, **options))
         await asyncio.wait([task])
         cancelled = task.cancelled()
         if not cancelled:
@@ -209,7 +209,7 @@ def live_trio(life: Any, script: list[bytes], at: int, **options: Any) -> tuple[
 
             transport = Scripted(script, step, leaves=options.get("leaves", False))
             transport.forever = trio.sleep_forever  # type: ignore[method-assign]
-            await served("trio", life, transport)
+            await served("trio", life, transport, **options)
         return transport, scope.cancelled_caught
 
     return (*trio.run(main), steps)
@@ -218,10 +218,20 @@ def live_trio(life: Any, script: list[bytes], at: int, **options: Any) -> tuple[
 LIVES = pytest.mark.parametrize("live", [live_asyncio, live_trio])
 
 
-async def served(backend: str, life: Any, transport: Any) -> None:
+async def served(name: str, life: Any, transport: Any, *, on_disconnect: Any = "cancel", **_: Any) -> None:
     handler = life.handler if isinstance(life, Life) else life
-    endpoint = Endpoint(handler, model=None, models=None, max_choices=1, limits=DEFAULT_SERVER_LIMITS)
-    await _Lobby(named(backend), endpoint, lambda: None).receive(transport)
+    endpoint = Endpoint(
+        handler,
+        model=None,
+        models=None,
+        max_choices=1,
+        limits=DEFAULT_SERVER_LIMITS,
+        on_disconnect=on_disconnect,
+    )
+    backend = named(name)
+    await endpoint.background.tend(
+        backend, lambda: _Lobby(backend, endpoint, lambda: None).receive(transport)
+    )
 
 
 @LIVES
@@ -245,6 +255,27 @@ def test_cancelled_at_every_await(live: Any, stream: bool) -> None:
             assert sent.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n") if stream else len(sent) == len(whole)
         else:
             assert (transport.ended, cancelled) == ("aborted", True)
+
+
+@LIVES
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("how", ["stored", "finish"])
+def test_cancelled_at_every_await_apart_from_its_connection(live: Any, stream: bool, how: str) -> None:
+    """A handler that may outlive its connection does not outlive the server."""
+    body = {**RESPONSES, "stream": stream, "store": how == "stored"}
+    options = {"on_disconnect": "finish" if how == "finish" else "cancel"}
+    life = Life()
+    transport, cancelled, steps = live(life, asking(body, "/responses"), 0, **options)
+    assert (cancelled, transport.ended, life.begun, life.ended) == (False, "closed", 1, 1)
+    if stream:  # who sees the last event sees the end with it
+        assert b"response.completed" in transport.sent[-1]
+        assert transport.sent[-1].endswith(b"\r\n0\r\n\r\n")
+    assert steps > 5
+    for at in range(1, steps + 1):
+        life = Life()
+        transport, _, _ = live(life, asking(body, "/responses"), at, **options)
+        assert life.begun == life.ended
+        assert transport.ended in ("closed", "aborted")
 
 
 @LIVES

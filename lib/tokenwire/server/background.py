@@ -27,7 +27,7 @@ from tokenwire.server.responses import ResponsesSession
 from tokenwire.server.stats import Stats
 from tokenwire.server.store import Record, Store
 
-__all__ = ["Background", "Frames", "OnDisconnect", "Outliving"]
+__all__ = ["Background", "OnDisconnect", "Outliving"]
 
 OnDisconnect: TypeAlias = Literal["cancel", "finish"]
 
@@ -35,39 +35,23 @@ OnDisconnect: TypeAlias = Literal["cancel", "finish"]
 _TURN: Final = 64
 
 
-class Frames:
-    """A session whose tokens are frames already. last: what answers a request that is not a stream."""
-
-    def __init__(self, record: Record, *, stream: bool) -> None:
-        self._record = record
-        self._stream = stream
-
-    def start(self) -> bytes:
-        return b""
-
-    def token(self, token: Any) -> bytes:
-        frames: bytes = token
-        return frames
-
-    def end(self) -> bytes:
-        return b"" if self._stream else self._record.whole()
-
-    def fail(self, error: BaseException) -> bytes:
-        return b""  # a Record that fails has told so in its frames
-
-
 class Follower:
-    """A handler that yields the frames of a Record, from a sequence number on, to its end."""
+    """Handler and session in one: its tokens are the frames of a Record, from a sequence number on, to its end.
 
-    def __init__(self, backend: Backend, record: Record, position: int, most: int) -> None:
+    stream: what it yields is wanted; else only the object, once it is whole.
+    """
+
+    def __init__(self, backend: Backend, record: Record, position: int, most: int, *, stream: bool) -> None:
         self._backend = backend
         self._record = record
         self._position = position
         self._most = most
+        self._stream = stream
         self._silent = bool(record.events)  # that a response is there can be told before its next event comes
 
+    # -- as a handler ----------------------------------------------------------
+
     def __call__(self, request: Request) -> Follower:
-        self._stream = request.stream
         return self
 
     def __aiter__(self) -> Follower:
@@ -88,10 +72,26 @@ class Follower:
                 record.unwatch(changed.set)
         if record.failure is not None and not (self._stream and record.events):
             raise record.failure
-        if self._position == len(record.events) or not self._stream:
-            raise StopAsyncIteration
-        frames, self._position = record.after(self._position, self._most)
+        frames, position = record.after(self._position, self._most)
+        if record.done and (position == len(record.events) or not self._stream):
+            raise StopAsyncIteration  # the last frames leave with the end of the body
+        self._position = position
         return frames
+
+    # -- as a session ----------------------------------------------------------
+
+    def start(self) -> bytes:
+        return b""
+
+    def token(self, token: Any) -> bytes:
+        frames: bytes = token
+        return frames
+
+    def end(self) -> bytes:
+        return self._record.after(self._position, self._most)[0] if self._stream else self._record.whole()
+
+    def fail(self, error: BaseException) -> bytes:
+        return b""  # a Record that fails has told so in its frames
 
 
 class Outliving:
@@ -152,8 +152,10 @@ class Background:
 
     @property
     def keeps(self) -> Keeps:
-        """Which responses are kept: none but within `tend`."""
-        return "none" if self._start is None else "all" if self.finishes else "asked"
+        """Which responses are kept: none outside of `tend`."""
+        if self._start is None or self._limits.stored == 0:
+            return "none"
+        return "all" if self.finishes else "asked"
 
     async def tend(self, backend: Backend, main: Callable[[], Awaitable[None]]) -> None:
         """Run main. The handlers that are begun here meanwhile are cancelled, and waited for, when it ends."""
@@ -201,7 +203,7 @@ class Background:
         self._start(life)
         return record
 
-    def follow(self, backend: Backend, record: Record, after: int = -1) -> Follower:
+    def follow(self, backend: Backend, record: Record, after: int = -1, *, stream: bool = True) -> Follower:
         """The events after this sequence number. Raises RequestError (400) where there is no event of that number."""
         if 0 <= after >= len(record.events):
             raise RequestError(
@@ -211,7 +213,7 @@ class Background:
                 param="starting_after",
                 code="invalid_value",
             )
-        return Follower(backend, record, after + 1, self._limits.pending_bytes)
+        return Follower(backend, record, after + 1, self._limits.pending_bytes, stream=stream)
 
     def cancel(self, id: str, now: float) -> Record:
         """Cancel the response with this id, if it has not ended. Raises RequestError (404, 400)."""

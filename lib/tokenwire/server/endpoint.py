@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from tokenwire.backends.base import Backend
-from tokenwire.server.background import Background, Frames, OnDisconnect, Outliving
+from tokenwire.server.background import Background, OnDisconnect, Outliving
 from tokenwire.server.channel import Channel, ClientGone, RawHeaders
 from tokenwire.server.cors import Cors
 from tokenwire.server.limits import ServerLimits
@@ -160,9 +160,9 @@ class Endpoint:
             await self._whole(channel, meter, 200, self._fields(channel, _JSON), record.whole())
             return
         meter.per_token = 0
-        follower = self.background.follow(backend, record)
+        follower = self.background.follow(backend, record, stream=request.stream)
         try:
-            await self._stream(backend, channel, meter, request, Frames(record, stream=request.stream), follower)
+            await self._stream(backend, channel, meter, request, follower, follower)
         except ClientGone:
             if not (request.background or self.background.finishes):
                 record.cancel(backend.now())
@@ -178,7 +178,7 @@ class Endpoint:
         meter.per_token = 0
         request = Request(family="responses", model="", stream=True)
         follower = background.follow(backend, record, where.after)
-        await self._stream(backend, channel, meter, request, Frames(record, stream=True), follower)
+        await self._stream(backend, channel, meter, request, follower, follower)
 
     async def _stream(
         self,

@@ -22,7 +22,8 @@ class ServerLimits:
     keep_alive: how long a stream may be silent before a comment is sent; None for never.
     shutdown: how long the answers under way may take once a graceful shutdown has begun.
     stored: responses that are kept, those under way included. 1,000: above it the one that
-        ended first is forgotten, and where none has ended, 429.
+        ended first is forgotten, and where none has ended, 429. 0: none is, and what asks for the
+        background is refused.
     stored_bytes: events of one kept response, within its last ones. 32 MiB: about 140,000 text deltas,
         more than models answer with; a response that outgrows it fails.
     stored_total_bytes: the same of all of them. 256 MiB: what a small machine can spare.

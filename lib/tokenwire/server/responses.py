@@ -19,11 +19,12 @@ stream=False runs the same steps and writes none of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from tokenwire.errors import LocalProtocolError
+from tokenwire.server.parts import REASONING, REFUSAL, SUMMARY, TEXT, Part, made
 from tokenwire.server.problem import as_request_error
 from tokenwire.server.request import Request
 from tokenwire.server.tokens import Finish, FinishReason, Reasoning, Refusal, Text, Token, ToolCall, Usage
@@ -31,58 +32,6 @@ from tokenwire.server.tokens import Finish, FinishReason, Reasoning, Refusal, Te
 __all__ = ["ResponsesSession"]
 
 _encode: Final = msgspec.json.encode
-
-
-class _Part(NamedTuple):
-    """How one kind of content is spoken of."""
-
-    item: str  # the type of the item that it stands in
-    field: str  # the item's list of such parts
-    type: str  # the part's own type
-    key: str  # where the part keeps its text
-    part_event: str  # events of the part: + ".added", ".done"
-    text_event: str  # events of its text: + ".delta", ".done"
-    counter: str  # the name of its index
-
-
-_TEXT: Final = _Part(
-    "message",
-    "content",
-    "output_text",
-    "text",
-    "response.content_part",
-    "response.output_text",
-    "content_index",
-)
-_REFUSAL: Final = _Part(
-    "message", "content", "refusal", "refusal", "response.content_part", "response.refusal", "content_index"
-)
-_REASONING: Final = _Part(
-    "reasoning",
-    "content",
-    "reasoning_text",
-    "text",
-    "response.content_part",
-    "response.reasoning_text",
-    "content_index",
-)
-_SUMMARY: Final = _Part(
-    "reasoning",
-    "summary",
-    "summary_text",
-    "text",
-    "response.reasoning_summary_part",
-    "response.reasoning_summary_text",
-    "summary_index",
-)
-
-
-def _made(part: _Part, text: str) -> dict[str, Any]:
-    made: dict[str, Any] = {"type": part.type}
-    if part is _TEXT:
-        made |= {"annotations": [], "logprobs": []}
-    made[part.key] = text
-    return made
 
 
 class _Item:
@@ -93,7 +42,7 @@ class _Item:
     def __init__(self, index: int, value: dict[str, Any]) -> None:
         self.index = index
         self.value = value
-        self.part: _Part | None = None
+        self.part: Part | None = None
         self.texts: list[str] = []  # of the open part, or of a call's arguments
 
 
@@ -153,11 +102,11 @@ class ResponsesSession:
         if self._reason is not None:
             raise LocalProtocolError("a token after Finish")
         if isinstance(token, Text):
-            return self._say(_TEXT, token.text)
+            return self._say(TEXT, token.text)
         if isinstance(token, Refusal):
-            return self._say(_REFUSAL, token.text)
+            return self._say(REFUSAL, token.text)
         if isinstance(token, Reasoning):
-            return self._say(_SUMMARY if token.summary else _REASONING, token.text)
+            return self._say(SUMMARY if token.summary else REASONING, token.text)
         if isinstance(token, ToolCall):
             return self._call(token)
         self._reason = token.reason
@@ -243,23 +192,23 @@ class ResponsesSession:
         self._item = None
         return frames + self._frame("response.output_item.done", output_index=item.index, item=item.value)
 
-    def _where(self, item: _Item, part: _Part) -> dict[str, Any]:
+    def _where(self, item: _Item, part: Part) -> dict[str, Any]:
         return {
             "item_id": item.value["id"],
             "output_index": item.index,
             part.counter: len(item.value[part.field]),
         }
 
-    def _open_part(self, item: _Item, part: _Part) -> bytes:
+    def _open_part(self, item: _Item, part: Part) -> bytes:
         frames = self._close_part(item)
         item.part = part
         item.texts = []
         where = self._where(item, part)
-        if part is _TEXT and self._stream:
+        if part is TEXT and self._stream:
             fields = _encode({"type": "response.output_text.delta", **where})[:-1]
             self._before = b'event: response.output_text.delta\ndata: %b,"delta":' % fields
             self._texts = item.texts
-        return frames + self._frame(part.part_event + ".added", **where, part=_made(part, ""))
+        return frames + self._frame(part.part_event + ".added", **where, part=made(part, ""))
 
     def _close_part(self, item: _Item) -> bytes:
         part = item.part
@@ -267,17 +216,17 @@ class ResponsesSession:
             return b""
         where = self._where(item, part)
         text = "".join(item.texts)
-        whole = _made(part, text)
+        whole = made(part, text)
         item.value[part.field].append(whole)
         item.part = None
         self._before = None
         said: dict[str, Any] = {part.key: text}
-        if part is _TEXT:
+        if part is TEXT:
             said["logprobs"] = []
         frames = self._frame(part.text_event + ".done", **where, **said)
         return frames + self._frame(part.part_event + ".done", **where, part=whole)
 
-    def _say(self, part: _Part, text: str) -> bytes:
+    def _say(self, part: Part, text: str) -> bytes:
         """A delta of this kind of content, and what must be closed and opened before it."""
         if not text:
             return b""
@@ -293,7 +242,7 @@ class ResponsesSession:
         assert item is not None
         if item.part is not part:
             frames += self._open_part(item, part)
-        if part is _TEXT and self._stream:
+        if part is TEXT and self._stream:
             return frames + self.token(text)
         item.texts.append(text)
         return frames + self._frame(part.text_event + ".delta", **self._where(item, part), delta=text)
