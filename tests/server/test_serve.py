@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import json
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -200,6 +201,12 @@ def test_a_body_that_is_too_large(backend: str, framing: str) -> None:
         ),
         (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n+1\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\nhost: x\n\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 140_000, 431),
     ],
 )
@@ -210,6 +217,48 @@ def test_broken_http_is_refused_and_ends_the_connection(backend: str, request_: 
         assert head.status_code == status
         assert dict(head.headers)[b"connection"] == b"close"
         assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("size", [b"0x1", b"-1", b"1_0", b" 1", b"", b"1;a\nb", b"f" * 21, b"0" * 21 + b"1"])
+def test_sizes_of_chunks_that_others_may_read_otherwise(backend: str, size: bytes) -> None:
+    with serving(hello, backend=backend) as server, RawClient(server) as client:
+        client.sock.sendall(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        client.sock.sendall(size + b"\r\nx\r\n0\r\n\r\n")
+        head, _ = client.answer()
+        assert (head.status_code, dict(head.headers)[b"connection"]) == (400, b"close")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "code"),
+    [
+        (b"GET http://x/v1/models HTTP/1.1", 400, "bad_target"),
+        (b"CONNECT x:443 HTTP/1.1", 400, "bad_target"),
+        (b"OPTIONS * HTTP/1.1", 400, "bad_target"),
+        (b"GET //v1/models HTTP/1.1", 404, "unknown_url"),
+        (b"GET /v1/../v1/models HTTP/1.1", 404, "unknown_url"),
+        (b"GET /v1/models HTTP/1.1\r\n" + b"\r\n".join([b"a: b"] * 200), 431, "head_too_large"),
+    ],
+)
+def test_requests_that_are_refused_for_their_head(backend: str, line: bytes, status: int, code: str) -> None:
+    with serving(hello, backend=backend) as server, RawClient(server) as client:
+        client.sock.sendall(line + b"\r\nhost: x\r\n\r\n")
+        head, body = client.answer()
+        assert (head.status_code, json.loads(body)["error"]["code"]) == (status, code)
+
+
+def test_a_request_within_another_is_not_answered(backend: str) -> None:
+    """Whatever stands in a body, or behind a request that was refused, is not a request."""
+    inner = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
+    for outer in (
+        b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(inner),
+        b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /nowhere HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0x0\r\n\r\n",
+    ):
+        with serving(hello, backend=backend) as server, RawClient(server) as client:
+            client.sock.sendall(outer + inner)
+            client.sock.shutdown(socket.SHUT_WR)
+            said = client.sock.makefile("rb").read()
+            assert said.count(b"HTTP/1.1 ") == 1, outer
 
 
 def test_a_head_or_body_that_does_not_come(backend: str) -> None:

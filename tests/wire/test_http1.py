@@ -562,6 +562,15 @@ def test_a_pipelined_request_stays_in_the_buffer() -> None:
     assert unread(server) == b""
 
 
+def test_what_stands_behind_a_head_is_not_held_to_its_lines() -> None:
+    server = accepted(request(b"Content-Length: 7", body=b"\n\r\n x\n\t" + request(line=b"GET /next HTTP/1.1")))
+    assert read_body(server) == b"\n\r\n x\n\t"
+    server.send_response(200, [], b"")
+    head = server.receive_head()
+    assert head is not None
+    assert head.target == "/next"
+
+
 def test_a_chunked_request_and_one_without_a_body() -> None:
     server = accepted(request(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n"))
     assert type(server.body) is ChunkedReader
@@ -597,6 +606,15 @@ SMUGGLED = {
     "a vertical tab": request(b"Transfer-Encoding: \x0bchunked"),
     "HTTP/1.0 with chunks": request(b"Transfer-Encoding: chunked", line=b"POST / HTTP/1.0"),
     "a bare CR for a line end": b"POST / HTTP/1.1\r\nHost: x\rContent-Length: 5\r\n\r\n",
+    "a bare LF for each line end": request(b"Content-Length: 5").replace(b"\r\n", b"\n"),
+    "a bare LF for one line end": request(b"X: y\nContent-Length: 5"),
+    "a bare LF for the last one": b"POST / HTTP/1.1\r\nHost: x\r\n\n",
+    "a bare LF after the request line": b"POST / HTTP/1.1\nHost: x\r\n\r\n",
+    "a field folded by a space": request(b"Transfer-Encoding:\r\n chunked"),
+    "a field folded by a tab": request(b"X: y\r\n\tz"),
+    "a folded field that is no other's": request(b"X: y\r\n Content-Length: 5"),
+    "another HTTP": request(line=b"GET / HTTP/2.0"),
+    "an older HTTP": request(line=b"GET / HTTP/0.9"),
     "NUL in a value": request(b"X: a\0b"),
     "NUL in a name": request(b"X\0: a"),
     "a line without a colon": request(b"X"),

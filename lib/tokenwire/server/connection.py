@@ -86,11 +86,21 @@ class Connection:
         else:
             if head is None:
                 return False
-            await endpoint.serve(self._backend, self._channel(head))
+            await endpoint.serve(self._backend, self._channel(head), self._wrong_with(head))
         if http.reusable and not self._closing:
             return True
         await self._linger()
         return False
+
+    def _wrong_with(self, head: RequestHead) -> RequestError | None:
+        fields, most = len(head.headers.multi_items()), self._limits.head_fields
+        if fields > most:
+            return RequestError(431, f"The request has {fields} header fields, of {most}.", code="head_too_large")
+        # RFC 9112, 3.2: absolute form is for requests to a proxy, authority form for CONNECT. What another on the
+        # way makes of them is not what we would.
+        if not head.target.startswith("/"):
+            return RequestError(400, "The request's target is not a path, and this is no proxy.", code="bad_target")
+        return None
 
     def _channel(self, head: RequestHead | None) -> _WireChannel:
         return _WireChannel(self._backend, self._transport, self._http, self._limits, head, self._own)

@@ -13,6 +13,7 @@ class ServerLimits:
     """Sizes in bytes, times in seconds.
 
     head_bytes: a request's head; above it, 431.
+    head_fields: header fields of a request; above it, 431.
     body_bytes: a request's body; above it, 413. 32 MiB: a conversation with images.
     pending_bytes: frames that wait for a client who reads slowly, or are gathered
         while the handler yields without waiting. At this mark the handler waits.
@@ -32,6 +33,7 @@ class ServerLimits:
     """
 
     head_bytes: int = 65_536
+    head_fields: int = 200
     body_bytes: int = 33_554_432
     pending_bytes: int = 65_536
     idle: float = 75.0

@@ -158,12 +158,13 @@ def both_framings(headers: RawHeaders) -> bool:
 class Head:
     """Reads one head through h11 out of a ReceiveBuffer."""
 
-    __slots__ = ("_fed", "_limits", "h11")
+    __slots__ = ("_fed", "_limits", "_said", "h11")
 
     def __init__(self, role: Any, limits: Limits) -> None:
         self.h11 = h11.Connection(role, max_incomplete_event_size=limits.head_bytes)
         self._limits = limits
         self._fed = 0
+        self._said: bytearray | None = bytearray() if role is h11.SERVER else None
 
     @property
     def begun(self) -> bool:
@@ -176,7 +177,10 @@ class Head:
             self._fed += len(buffer)
             # h11 keeps what it was given, so the buffer lets go of all of it; what was
             # too much comes back by trailing_data.
-            self.h11.receive_data(bytes(memoryview(buffer.data)[buffer.start : buffer.end]))
+            data = bytes(memoryview(buffer.data)[buffer.start : buffer.end])
+            if self._said is not None:
+                self._said += data
+            self.h11.receive_data(data)
             buffer.start = buffer.end
         try:
             event = self.h11.next_event()
@@ -196,6 +200,21 @@ class Head:
             limit="head_bytes",
             allowed=self._limits.head_bytes,
         )
+
+    def check_lines(self) -> None:
+        """For a request's whole head: refuse lines that others may read in another way than h11 does.
+
+        Where two on the way disagree about a line, requests are smuggled. Raises RemoteProtocolError.
+        """
+        assert self._said is not None
+        head = self._said[: len(self._said) - len(self.h11.trailing_data[0])]
+        # RFC 9112, 2.2: "a recipient MAY recognize a single LF as a line terminator". We do not.
+        if head.count(b"\n") != head.count(b"\r\n"):
+            raise RemoteProtocolError("a line of the head ends with a bare LF")
+        # 5.2: "A server that receives an obs-fold in a request message ... MUST either reject the message ... or
+        # replace each received obs-fold with one or more SP octets"
+        if b"\r\n " in head or b"\r\n\t" in head:
+            raise RemoteProtocolError("a header field goes on in the next line (obs-fold)")
 
     def give_back(self, buffer: ReceiveBuffer) -> None:
         """Leave to the body what came behind the head."""

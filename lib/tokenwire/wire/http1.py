@@ -238,6 +238,9 @@ class ServerConnection:
             event = self._head.next_event(self.buffer)
             if event is None:
                 return None
+            self._head.check_lines()
+            if not event.http_version.startswith(b"1."):
+                raise RemoteProtocolError(f"the request is HTTP/{event.http_version.decode('ascii')}")
             raw: RawHeaders = list(event.headers)
             if both_framings(raw):
                 raise RemoteProtocolError("the request has both Content-Length and Transfer-Encoding")
