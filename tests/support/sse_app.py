@@ -1,13 +1,15 @@
 """A model behind Starlette, served as two kinds of servers do it: by sse-starlette's defaults, and as vLLM does.
 
-/sse/...: EventSourceResponse, with CRLF line ends and pings. /raw/...: a bare StreamingResponse. The prompt "fail"
-breaks in the midst.
+/sse/...: EventSourceResponse, with CRLF line ends and its pings, which come here between any two events and not each
+15 seconds. /raw/...: a bare StreamingResponse. The prompt "fail" breaks in the midst.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import anyio
@@ -19,9 +21,6 @@ from starlette.routing import Route
 
 WORDS = ("Slow", "ly, ", "silent", "ly, now ", "the moon \N{CRESCENT MOON}", " walks the night")
 TEXT = "".join(WORDS)
-
-#: Seconds between two pings, and the pause in which some come. sse-starlette's own are 15.
-_PING, _PAUSE = 0.003, 0.015
 
 
 def chat(words: tuple[str, ...] = WORDS) -> list[dict[str, Any]]:
@@ -50,14 +49,14 @@ def responses(words: tuple[str, ...] = WORDS) -> list[dict[str, Any]]:
     return [{**event, "sequence_number": number} for number, event in enumerate(events)]
 
 
-async def _events(asked: dict[str, Any]) -> AsyncIterator[tuple[str | None, str]]:
+async def _events(asked: dict[str, Any]) -> AsyncGenerator[tuple[str | None, str], None]:
     """(name or None, data) of each."""
     is_chat = "messages" in asked
     found = chat() if is_chat else responses()
     failing = "fail" in json.dumps(asked)
     for number, event in enumerate(found):
         if number == 3:
-            await anyio.sleep(_PAUSE)
+            await anyio.sleep(0.001)  # what came goes out by itself
             if failing:
                 raise ZeroDivisionError("as it was asked to")
         yield event.get("type"), json.dumps(event, ensure_ascii=False)
@@ -70,19 +69,22 @@ async def by_sse_starlette(request: Request) -> Response:
 
     async def found() -> AsyncIterator[dict[str, str]]:
         number = 0
-        async for name, data in _events(asked):
-            number += 1
-            yield {"data": data, "id": str(number), **({} if name is None else {"event": name})}
+        async with contextlib.aclosing(_events(asked)) as events:
+            async for name, data in events:
+                number += 1
+                yield {"data": data, "id": str(number), **({} if name is None else {"event": name})}
+                yield {"comment": f"ping - {datetime.datetime.now(datetime.UTC)}"}
 
-    return EventSourceResponse(found(), ping=_PING)  # type: ignore[arg-type]  # a float will do
+    return EventSourceResponse(found())
 
 
 async def by_hand(request: Request) -> Response:
     asked = await request.json()
 
     async def found() -> AsyncIterator[str]:
-        async for name, data in _events(asked):
-            yield f"data: {data}\n\n" if name is None else f"event: {name}\ndata: {data}\n\n"
+        async with contextlib.aclosing(_events(asked)) as events:
+            async for name, data in events:
+                yield f"data: {data}\n\n" if name is None else f"event: {name}\ndata: {data}\n\n"
 
     return StreamingResponse(found(), media_type="text/event-stream")
 

@@ -19,7 +19,8 @@ from tokenwire.backends.addresses import DELAY, in_turns, numeric
 
 __all__ = ["dial", "dial_path"]
 
-_PENDING = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
+#: What a connect(2) that goes on says.
+_PENDING = (errno.EINPROGRESS, errno.EINTR)
 
 
 def dial(host: str, port: int, deadline: float | None) -> socket.socket:
