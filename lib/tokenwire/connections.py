@@ -29,7 +29,7 @@ class Connection:
         self.origin = origin
         self.transport = transport
         self.pid, self.loop = pid, loop  # where it was made
-        self.http = ClientConnection(limits)
+        self.http = ClientConnection(limits, lean=True)
         self.state = State.ACTIVE
         self.idle_since = 0.0
 

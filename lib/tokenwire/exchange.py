@@ -52,6 +52,8 @@ class Exchange(Sending):
     `open`, `start`, then `read` until it returns nothing; or `whole`.
     """
 
+    __slots__ = ("_early", "_ended", "_reading", "pipeline")
+
     def __init__(self, pool: Pool, request: Request) -> None:
         super().__init__(pool, request)
         self.pipeline: EventPipeline | RawPipeline | None = None

@@ -107,6 +107,8 @@ _PREFACE: Final = 65_536
 class Body:
     """Where the slices of one response's body come from: framing, then content coding."""
 
+    __slots__ = ("connection", "head", "reader", "unpack")
+
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits) -> None:
         assert connection.body is not None, "receive_head comes first"
         self.connection = connection
@@ -128,6 +130,8 @@ class _Stream:
     done: the stream is over, well or badly. failure: what to raise once the events
     before it are delivered, or None.
     """
+
+    __slots__ = ("_body", "_breach", "_buffer", "_decoder", "_preface", "done", "failure")
 
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits, *, views: bool) -> None:
         self._body = Body(connection, head, limits)
@@ -214,6 +218,8 @@ class EventPipeline(_Stream):
 
     accumulator: the family's, fed with every event. events: how many there were on the wire.
     """
+
+    __slots__ = ("_add_run", "_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
 
     def __init__(
         self,
@@ -371,6 +377,8 @@ class EventPipeline(_Stream):
 class HelperPipeline(EventPipeline):
     """One streamed response as the events of `.stream()`."""
 
+    __slots__ = ("_helper",)
+
     def __init__(
         self,
         connection: ClientConnection,
@@ -408,9 +416,12 @@ class RawPipeline(_Stream):
     Only the framing is judged: what the events say is the reader's.
     """
 
+    __slots__ = ("events",)
+
     accumulator = None
 
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits = DEFAULT_LIMITS) -> None:
+        connection.buffer.keep()
         super().__init__(connection, head, limits, views=True)
         self.events = 0
 

@@ -37,6 +37,20 @@ class _Stale(Exception):
 class Sending:
     """One request, over one connection at a time."""
 
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_connection",
+        "_event_clock",
+        "_pool",
+        "_progress",
+        "_request",
+        "_total",
+        "_until_event",
+        "head",
+        "stats",
+    )
+
     def __init__(self, pool: Pool, request: Request) -> None:
         pool.check()
         self._pool = pool

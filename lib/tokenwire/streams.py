@@ -43,6 +43,8 @@ class Source(Generic[E]):
     helper: what turns its events into those of `.stream()`, or None.
     """
 
+    __slots__ = ("exchange", "family", "helper", "mode", "read")
+
     def __init__(self, exchange: Exchange, family: Family, helper: Helper | None = None) -> None:
         self.exchange = exchange
         self.family = family
@@ -93,6 +95,8 @@ class Source(Generic[E]):
 
 class _StreamBase(Generic[E]):
     """What both colours show."""
+
+    __slots__ = ("__weakref__", "_ready", "_rest", "_source")
 
     def __init__(self, source: Source[E]) -> None:
         self._source = source
@@ -160,6 +164,8 @@ class AsyncStream(_StreamBase[E]):
     Timeouts ran out. A checkpoint at each read and at least every 64 events.
     Cancelled, the connection is closed and the stream is over.
     """
+
+    __slots__ = ()
 
     def __aiter__(self) -> Self:
         return self
@@ -272,6 +278,8 @@ class _AsyncRaw(Generic[E]):
 
 class Stream(_StreamBase[E]):
     """A streamed response: `for event in stream`. As AsyncStream, for blocking code."""
+
+    __slots__ = ()
 
     def __iter__(self) -> Self:
         return self

@@ -13,9 +13,10 @@ from tokenwire.wire.buffer import ReceiveBuffer
 class AgainstTheModel(RuleBasedStateMachine):
     """What is unread, and each view that is out, with what it must show."""
 
-    @initialize(limit=st.sampled_from([1, 2, 10, 4_095, 4_096, 4_097, 10_000, 65_536]))
-    def begin(self, limit: int) -> None:
-        self.buffer = ReceiveBuffer(limit)
+    @initialize(limit=st.sampled_from([1, 2, 10, 4_095, 4_096, 4_097, 10_000, 65_536]), lean=st.booleans())
+    def begin(self, limit: int, lean: bool) -> None:
+        self.buffer = ReceiveBuffer(limit, lean=lean)
+        self.other = ReceiveBuffer(limit, lean=lean)  # it writes into any memory that was handed on
         self.unread = b""
         self.out: list[tuple[memoryview, bytes]] = []  # true until the next reclaim
         self.kept: list[tuple[memoryview, bytes]] = []  # true for ever
@@ -39,6 +40,16 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule()
     def a_read_that_brings_nothing(self) -> None:
         assert len(self.buffer.get_buffer()) >= 1
+
+    @rule()
+    def another_buffer_reads(self) -> None:
+        fill(self.other, b"!")
+        self.other.start = self.other.end
+        self.other.reclaim()
+
+    @rule()
+    def keep(self) -> None:
+        self.buffer.keep()
 
     @rule(count=st.integers(0, 300))
     def feed(self, count: int) -> None:
@@ -238,3 +249,69 @@ def test_let_go_leaves_the_memory_to_its_views() -> None:
     buffer.reclaim()
     assert bytes(buffer.data[buffer.start : buffer.end]) == b"kept on"
     assert view == b"taken"
+
+
+def test_a_lean_buffer_has_no_memory_while_it_waits() -> None:
+    one, other = ReceiveBuffer(lean=True), ReceiveBuffer(lean=True)
+    assert len(one.data) == 0
+    memories = set()
+    for _ in range(20):
+        for buffer in (one, other):
+            buffer.feed(b"token")
+            memories.add(id(buffer.data))
+            buffer.reclaim()
+            assert buffer.data[:5] == b"token", "what is unread stays"
+            buffer.start = buffer.end
+            buffer.reclaim()
+            assert len(buffer.data) == 0
+    assert len(memories) == 1, "one page serves them both"
+
+
+def test_a_lean_buffer_grows_and_shrinks_as_any_other() -> None:
+    buffer = ReceiveBuffer(lean=True)
+    sizes = []
+    for _ in range(6):
+        sizes.append(fill(buffer))
+        buffer.start = buffer.end
+        buffer.reclaim()
+    assert sizes == [4_096, 8_192, 16_384, 32_768, 65_536, 65_536]
+    buffer.shrink()
+    assert fill(buffer) == 4_096
+    buffer.start = buffer.end
+    buffer.shrink()
+    assert len(buffer.data) == 0
+
+
+def test_what_is_kept_is_not_anothers() -> None:
+    buffer, other = ReceiveBuffer(lean=True), ReceiveBuffer(lean=True)
+    buffer.feed(b"seen")
+    buffer.keep()
+    view = memoryview(buffer.data)[:4]
+    buffer.start = buffer.end
+    buffer.reclaim()
+    fill(other)
+    assert view == b"seen"
+    buffer.let_go()
+    fill(buffer, b"y")
+    assert view == b"seen", "and it is lean again:"
+    buffer.start = buffer.end
+    buffer.reclaim()
+    assert len(buffer.data) == 0
+    buffer.keep()
+    assert len(buffer.data) > 0
+
+
+def test_few_spare_pages_are_kept() -> None:
+    buffers = [ReceiveBuffer(lean=True) for _ in range(40)]
+    for buffer in buffers:
+        buffer.feed(b"x")
+        buffer.start = buffer.end
+    pages = {id(buffer.data): buffer.data for buffer in buffers}
+    assert len(pages) == 40
+    for buffer in buffers:
+        buffer.reclaim()
+    again = []
+    for buffer in buffers:
+        buffer.feed(b"x")
+        again.append(buffer.data)
+    assert 1 <= sum(any(data is page for page in pages.values()) for data in again) <= 16

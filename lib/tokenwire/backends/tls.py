@@ -81,7 +81,7 @@ class TlsTransport:
     ) -> None:
         self._backend = backend
         self._inner = inner
-        self._ciphertext = ReceiveBuffer()
+        self._ciphertext = ReceiveBuffer(lean=True)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, hostname)
@@ -189,6 +189,7 @@ class TlsTransport:
                 self._failure = error  # what came before it goes first
         if total:
             return total
+        buffer.reclaim()  # it waits without the room that was asked for in vain
         if self._failure is not None:
             raise self._failure
         return 0 if self._ended else None

@@ -27,6 +27,8 @@ class Accumulator:
     content, arguments: make what keeps them (GrowingJSON where they are to be read on the way).
     """
 
+    __slots__ = ("_created", "_extras", "_id", "_latest", "_logs", "_model", "_plain", "choices")
+
     terminal = False  # a usage chunk may follow the last choice's end, so no event ends the iteration
 
     def __init__(

@@ -13,13 +13,19 @@ Those views stay true until the consumer's next step. Hence two rules:
 * `reclaim` is called by the consumer's own step. It takes the views back: the
   consumed space is used again.
 
-The size adapts, since a process may hold ten thousand idle streams: 4 KiB at
-first, doubled when a read filled all the room it was lent, up to the limit.
-A buffer that holds `limit` bytes is full: nothing more may be read until some
-are consumed, and that is the backpressure the server feels.
+The size adapts: 4 KiB at first, doubled when a read filled all the room it was lent, up
+to the limit. A buffer that holds `limit` bytes is full: nothing more may be read until
+some are consumed, and that is the backpressure the server feels.
+
+A process may hold ten thousand streams that wait, and a buffer that waits is empty. So
+one that is `lean` has no memory then: `reclaim` hands it on, for the next read of
+whichever buffer, and a few pages serve them all. It is for readers who keep no view
+beyond the step that it was made for: what they looked at would be another's bytes.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from tokenwire.policy import DEFAULT_LIMITS
 
@@ -28,23 +34,53 @@ __all__ = ["ReceiveBuffer"]
 #: One page: a head and the first event of nearly every server fit in.
 _INITIAL = 4_096
 
+#: Memory between two reads, by its size. A list's pop and append are safe in any thread.
+_SPARE: Final[dict[int, list[tuple[bytearray, memoryview]]]] = {_INITIAL << n: [] for n in range(5)}
+
+#: How many pieces of each size are kept: 2 MB in all.
+_SPARES: Final = 16
+
+_NOTHING: Final = bytearray()
+_NO_ROOM: Final = memoryview(_NOTHING)  # it also holds off whoever would resize it
+
 
 class ReceiveBuffer:
     """Received bytes that wait to be consumed: `data[start:end]`.
 
-    limit: the most bytes it ever holds.
+    limit: the most bytes it ever holds. lean: it has no memory while it is empty and waits.
     """
 
-    __slots__ = ("_lent", "_view", "data", "end", "limit", "start")
+    __slots__ = ("_kept", "_lean", "_lent", "_size", "_view", "data", "end", "limit", "start")
 
-    def __init__(self, limit: int = DEFAULT_LIMITS.receive_buffer) -> None:
+    def __init__(self, limit: int = DEFAULT_LIMITS.receive_buffer, *, lean: bool = False) -> None:
         self.limit = limit
-        self._allocate(min(_INITIAL, limit))
+        self._lean = lean
+        self._kept = False  # lean as a rule, but not now
+        self._lent = 0
+        self._size = min(_INITIAL, limit)  # of the memory it has, or will have
+        self.data, self._view = _NOTHING, _NO_ROOM
         self.start = self.end = 0
+        if not lean:
+            self._allocate(self._size)
 
     def _allocate(self, size: int) -> None:
+        self._size = size
+        self._lent = 0
+        if self._lean:
+            try:
+                self.data, self._view = _SPARE[size].pop()
+                return
+            except LookupError:  # none is left, or none of that size is ever kept
+                pass
         self.data = bytearray(size)
         self._view = memoryview(self.data)
+
+    def _hand_on(self) -> None:
+        """Have no memory: the next read of any buffer may use it."""
+        spare = _SPARE.get(len(self.data))
+        if spare is not None and len(spare) < _SPARES:
+            spare.append((self.data, self._view))
+        self.data, self._view = _NOTHING, _NO_ROOM
         self._lent = 0
 
     def __len__(self) -> int:
@@ -76,8 +112,11 @@ class ReceiveBuffer:
 
     def _swap(self) -> None:
         """Go on in another bytearray that has room; the unread bytes move there."""
-        unread = self.data[self.start : self.end]
         size = len(self.data)
+        if not size:
+            self._allocate(self._size)
+            return
+        unread = self.data[self.start : self.end]
         # All the room that was lent came back full: the peer has more than we ask for.
         if self._lent or len(unread) == size:
             size = min(size * 2, self.limit)
@@ -92,9 +131,15 @@ class ReceiveBuffer:
         """Use the consumed space again. Every view that was handed out ends here."""
         start, end = self.start, self.end
         if start == end:
+            size = len(self.data)
+            if self._lent and end == size < self.limit:
+                self._size = min(size * 2, self.limit)
             self.start = self.end = 0
-            if self._lent and end == len(self.data) < self.limit:
-                self._allocate(min(len(self.data) * 2, self.limit))
+            if self._lean:
+                if size:
+                    self._hand_on()
+            elif size != self._size:
+                self._allocate(self._size)
         elif start:
             self.data[: end - start] = self.data[start:end]
             self.start, self.end = 0, end - start
@@ -109,9 +154,16 @@ class ReceiveBuffer:
             self.buffer_updated(count)
             left = left[count:]
 
+    def keep(self) -> None:
+        """Be lean no more, until `let_go`: views are to be handed out that somebody may keep."""
+        self._kept, self._lean = self._kept or self._lean, False
+        if not self.data:
+            self._allocate(self._size)
+
     def let_go(self) -> None:
         """Leave this memory to those who hold views of it, and go on in another."""
         unread = self.data[self.start : self.end]
+        self._lean, self._kept = self._lean or self._kept, False
         self._allocate(min(max(_INITIAL, len(unread)), self.limit))
         self.start, self.end = 0, len(unread)
         self.data[: self.end] = unread
@@ -120,5 +172,9 @@ class ReceiveBuffer:
         """Give back the room of a connection that goes idle. Only while empty."""
         if self.start == self.end:
             self.start = self.end = 0
-            if len(self.data) > _INITIAL:
-                self._allocate(min(_INITIAL, self.limit))
+            self._size = min(_INITIAL, self.limit)
+            if self._lean:
+                if self.data:
+                    self._hand_on()
+            elif len(self.data) > _INITIAL:
+                self._allocate(self._size)

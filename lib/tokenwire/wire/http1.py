@@ -53,10 +53,24 @@ class ClientConnection:
     """The client's half of one connection, through any number of requests, one after another.
 
     send_request -> receive_head until it answers -> read body -> send_request again while `reusable`.
+    lean: see ReceiveBuffer.
     """
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.buffer = ReceiveBuffer(limits.receive_buffer)
+    __slots__ = (
+        "_asked_close",
+        "_head",
+        "_limits",
+        "_method",
+        "_over",
+        "_persists",
+        "_sent",
+        "body",
+        "buffer",
+        "cycles",
+    )
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, lean: bool = False) -> None:
+        self.buffer = ReceiveBuffer(limits.receive_buffer, lean=lean)
         self._limits = limits
         self._method = b""
         self._sent: RawHeaders | None = None  # the fields of a request that has no answer yet

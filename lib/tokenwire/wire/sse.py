@@ -72,6 +72,24 @@ class Decoder:
         specification ignores it; llama.cpp's server used it until September 2025.
     """
 
+    __slots__ = (
+        "_data",
+        "_error_field",
+        "_event",
+        "_first_line",
+        "_id",
+        "_idle",
+        "_limit",
+        "_line",
+        "_names",
+        "_next_lf",
+        "_retry",
+        "_size",
+        "_skip_lf",
+        "_views",
+        "last_event_id",
+    )
+
     def __init__(
         self, limits: Limits = DEFAULT_LIMITS, *, views: bool = False, error_field: bool = False
     ) -> None:

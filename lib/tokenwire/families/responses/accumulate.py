@@ -53,6 +53,22 @@ class Accumulator:
     complete: the family's verdict at the end of the body; here it is the same.
     """
 
+    __slots__ = (
+        "_by_id",
+        "_by_index",
+        "_content_index",
+        "_grown",
+        "_item_id",
+        "_items",
+        "_last",
+        "_latest",
+        "_lifecycle",
+        "_output_index",
+        "_write",
+        "complete",
+        "terminal",
+    )
+
     def __init__(self) -> None:
         self._items: list[Item] = []
         self._by_id: dict[tuple[str, str | None], Item] = {}
