@@ -6,6 +6,9 @@
     for text in client.chat.completions.create(model=..., messages=..., stream=True).text():
         print(text, end="", flush=True)
 
+Beside the client: `tokenwire.server`, the serving half; `tokenwire.wire`, the sans-IO core;
+`tokenwire.types`, for annotations; `tokenwire.testing`, for your tests.
+
 Names only. Each room is imported when one of its names is first used: importing
 tokenwire imports neither asyncio nor trio nor ssl.
 """
