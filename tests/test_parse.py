@@ -292,6 +292,15 @@ def test_create_reads_no_types(given: Any) -> None:
             client.responses.create(model="m", input="", text_format=given)
 
 
+@pytest.mark.parametrize("given", [Struct, Verse])
+def test_no_request_holds_a_class(given: Any) -> None:
+    with (
+        tokenwire.Client(api_key="k", base_url="http://t", backend=MemoryBackend([])) as client,
+        pytest.raises(TypeError, match=f"cannot hold a class: .*{given.__name__}"),
+    ):
+        client.chat.completions.create(model="m", messages=[given])
+
+
 def test_create_takes_functions_and_types_as_tools() -> None:
     def rhyme(word: str) -> str:
         return word

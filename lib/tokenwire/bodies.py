@@ -19,6 +19,8 @@ _LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 
 def _encodable(value: Any) -> Any:
     """What msgspec does not know: pydantic models, and iterables of messages."""
+    if isinstance(value, type):
+        raise TypeError(f"a request cannot hold a class: {value!r}")
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(mode="json", exclude_unset=True, by_alias=True)

@@ -22,7 +22,7 @@ import msgspec
 
 from support import vectors
 from support.facts import FACTS
-from tokenwire.errors import TokenwireError
+from tokenwire.errors import RemoteProtocolError, TokenwireError
 from tokenwire.families import chat, responses
 from tokenwire.pipeline import EventPipeline, HelperPipeline, RawPipeline
 from tokenwire.policy import Limits
@@ -196,31 +196,44 @@ def responses_events(data: bytes) -> None:
 
 
 def whole(data: bytes) -> None:
-    """A connection from its first byte to its end, as the exchange drives it."""
-    variant = data[0] if data else 0
+    """A connection from its first byte to its end, as the exchange drives it: the same however it is cut into reads."""
+    variant, sent = data[0] if data else 0, data[1:]
+    seen = _outcome(variant, _pieces(variant, sent))
+    assert seen == _outcome(variant, iter([sent])), "how the bytes are cut into reads changes what comes out"
+
+
+def _outcome(variant: int, pieces: Iterator[bytes]) -> tuple[list[Any], str]:
+    """What came out, as JSON, and the class of the error at the end.
+
+    Bytes that are wrong and too many are either, as the reads may show first.
+    """
     family: Any = (chat, responses)[variant >> 3 & 1]
     connection = ClientConnection(LIMITS)
     connection.send_request("POST", "/", _FIELDS, b"{}")
     reader: Any = None
+    seen: list[Any] = []
     try:
-        for piece in _pieces(variant, data[1:]):
+        for piece in pieces:
             for _ in _receive(connection.buffer, piece):
                 if reader is None:
                     found = connection.receive_head()
                     if found is None:
                         continue
                     reader = _reader(variant, family, connection, found)
-                _step(reader, reader.receive)
+                _step(reader, reader.receive, seen)
                 if reader.done:
-                    return _end(reader, family)
+                    seen.append(_end(reader, family))
+                    return seen, ""
         if reader is None:
             connection.receive_eof()
         else:
-            _step(reader, reader.receive_eof)
-            _end(reader, family)
-    except TokenwireError:
-        pass
-    return None
+            _step(reader, reader.receive_eof, seen)
+            seen.append(_end(reader, family))
+    except RemoteProtocolError:
+        return seen, "RemoteProtocolError or LimitExceededError"
+    except TokenwireError as error:
+        return seen, type(error).__name__
+    return seen, ""
 
 
 def _reader(variant: int, family: Any, connection: ClientConnection, found: Any) -> Any:
@@ -233,21 +246,22 @@ def _reader(variant: int, family: Any, connection: ClientConnection, found: Any)
     return HelperPipeline(connection, found, family, family.Helper(), LIMITS)
 
 
-def _step(reader: Any, read: Callable[[], Any]) -> None:
-    for event in read() if not isinstance(reader, WholeBody) else (read(), ())[1]:
-        if not isinstance(reader, RawPipeline):
-            event.to_dict()
-    if getattr(reader, "failure", None) is not None:
+def _step(reader: Any, read: Callable[[], Any], seen: list[Any]) -> None:
+    events = read()
+    if isinstance(reader, WholeBody):
+        return
+    for event in events:
+        seen.append((bytes(event.data), event.event) if isinstance(reader, RawPipeline) else event.to_dict())
+    if reader.failure is not None:
         raise reader.failure
 
 
-def _end(reader: Any, family: Any) -> None:
+def _end(reader: Any, family: Any) -> Any:
     if isinstance(reader, WholeBody):
         if reader.head.status_code >= 300:
             raise reader.error()
-        reader.read(family).to_dict()
-    elif reader.accumulator is not None:
-        reader.accumulator.snapshot().to_dict()
+        return reader.read(family).to_dict()
+    return None if reader.accumulator is None else reader.accumulator.snapshot().to_dict()
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -120,7 +120,8 @@ class ContentDeltaEvent(HelperEvent):
     """Text arrived.
 
     snapshot: the choice's text so far. parsed: where a type was asked for, the JSON in it so far; what is not
-    closed yet is a read-only PartialDict or PartialList, which stands for a dict or a list (`plain()` gives one).
+    closed yet is a read-only PartialDict or PartialList, which stands for a dict or a list. `to_dict()` has
+    plain ones throughout.
     """
 
     names = ("type", "delta", "snapshot", "parsed", "choice_index")
