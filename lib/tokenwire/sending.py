@@ -194,8 +194,11 @@ class Sending:
         stats.last_byte = at = time.monotonic_ns()
         stats.reads += 1
         stats.bytes += count
-        if self._connection is not None and self._connection.http.buffer.full:
-            stats.pauses += 1
+        connection = self._connection
+        if connection is not None:
+            buffer = connection.http.buffer
+            if buffer.end - buffer.start >= buffer.limit:  # `full`, without a call: this is for each read
+                stats.pauses += 1
         if not stats.first_byte and count:
             stats.first_byte = at
 
