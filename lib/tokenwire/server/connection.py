@@ -235,9 +235,15 @@ class _WireChannel:
 
     async def send(self, data: bytes, head: RawHeaders | None = None, *, last: bool = False) -> None:
         http = self._http
+        # The head says how the data is framed, and so comes first.
         opening = b"" if head is None else http.send_response(200, self._own(head))
         framed = opening + http.send_data(data)
-        await self._send(framed + http.send_end() if last else framed)
+        if last:
+            framed += http.send_end()
+        try:  # as _send does, without its frame: this is each token's way
+            await self._transport.send(framed, self._backend.now() + self._limits.write)
+        except (OSError, TimeoutError):
+            raise ClientGone from None
 
     async def _send(self, data: bytes) -> None:
         try:

@@ -203,7 +203,9 @@ class Pump:
         self._sending = True  # for good: no comment may follow the end
         self._pending.append(last)
         # A relay that sees the last event sees the end of the body with it.
-        await self._transmit(last=True)
+        frames, head = self._take()
+        await self._channel.send(frames, head, last=True)
+        self._meter.bytes += len(frames)
 
     async def _fail(self, error: Exception) -> None:
         if not isinstance(error, RequestError):
@@ -231,13 +233,15 @@ class Pump:
         self._sending = True
         try:
             while self._pending:
-                await self._transmit()
+                frames, head = self._take()
+                await self._channel.send(frames, head)
+                self._meter.bytes += len(frames)
         finally:
             self._sending = False
             self._make_room()
 
-    async def _transmit(self, *, last: bool = False) -> None:
-        """Send what is pending; with the head, the first time."""
+    def _take(self) -> tuple[bytes, RawHeaders | None]:
+        """What is pending, to be sent now; with the head, the first time."""
         frames = b"".join(self._pending)
         self._pending.clear()
         self._size = 0
@@ -245,8 +249,7 @@ class Pump:
         head, self._head = self._head, None
         self._sent_at = self._backend.now()
         self._meter.status = 200
-        await self._channel.send(frames, head, last=last)
-        self._meter.bytes += len(frames)
+        return frames, head
 
     def _make_room(self) -> None:
         if self._room is not None:
