@@ -30,9 +30,9 @@ from tokenwire.wire.buffer import ReceiveBuffer
 NAMES = vectors.names()
 BACKENDS = ["asyncio", "trio", "anyio", "sync"]
 
-#: Eight recordings are longer than this, and their frames repeat. Event loops read all but 2,000 bytes at either end
-#: of those by 13 bytes, a prime, so that the cuts wander through the frames; TOKENWIRE_ALL_SPLITS=1 by the byte.
-_LONG, _SINGLY, _MIDDLE = 16_384, 2_000, 13
+#: Twenty-one recordings are longer, and their frames repeat. Event loops read all but 2,000 bytes at either end of
+#: those by 13 bytes, a prime, so that the cuts wander through the frames; TOKENWIRE_ALL_SPLITS=1 by the byte.
+_LONG, _SINGLY, _MIDDLE = 8_192, 2_000, 13
 
 #: The one recording whose end is silence. Over sockets it is closed here; its silence has tests of its own.
 SILENT = "llama-chat-sigterm"
