@@ -77,9 +77,9 @@ def by_counting() -> Iterator[None]:
 
 @ways
 @plain_and_tls
-@pytest.mark.parametrize("taken", [1, 3])
+@pytest.mark.parametrize("taken", [1, 2, 3])
 def test_break(way: Way, tls: bool, taken: int) -> None:
-    """Out of the loop in the midst of a read, and where all of it was taken."""
+    """Out of the loop at the first event of a read, in its midst, and where all of it was taken."""
     sync = way.id == "sync"
     kind: Any = tokenwire.Client if sync else tokenwire.AsyncClient
     manners = ("bare", "managed", "closed", "helper", "helper text")

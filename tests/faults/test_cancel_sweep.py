@@ -223,7 +223,7 @@ class Head(Scenario):
 class MidEvent(Scenario):
     def answers(self) -> list[list[bytes]]:
         body = b"".join(EVENTS) + b"0\r\n\r\n"
-        return [[CHAT[:HEAD], *(body[at : at + 37] for at in range(0, len(body), 37))]]
+        return [[CHAT[:HEAD], *(body[at : at + 23] for at in range(0, len(body), 23))]]
 
 
 class MidEventTls(MidEvent):
