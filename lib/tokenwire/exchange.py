@@ -161,7 +161,7 @@ class Exchange(Sending):
                         raise self._timed_out(clock) from None
                     events = pipeline.receive_eof(words(error))
                 else:
-                    self._arrived(count)
+                    self._arrived(count, connection.http.buffer)
                     events = pipeline.receive() if count else pipeline.receive_eof()
                 if events:
                     self._note_events()
@@ -309,7 +309,7 @@ class Exchange(Sending):
         import random  # dear, and wanted only here
 
         seconds = retry.delay(taken, headers, wall_clock=time.time(), random=random.random())
-        if self._total is not None and self._backend.now() + seconds >= self._total:
+        if self._total is not None and self._now() + seconds >= self._total:
             return None  # no time is left for another: what went wrong says more than that
         return seconds
 

@@ -23,6 +23,7 @@ from tokenwire.errors import APIConnectionError, APITimeoutError, RemoteProtocol
 from tokenwire.pool import Pool
 from tokenwire.requests import Request
 from tokenwire.stats import Stats
+from tokenwire.wire.buffer import ReceiveBuffer
 from tokenwire.wire.heads import ResponseHead
 
 __all__ = ["Sending"]
@@ -42,6 +43,7 @@ class Sending:
         "_backend",
         "_connection",
         "_event_clock",
+        "_now",
         "_pool",
         "_progress",
         "_request",
@@ -59,7 +61,8 @@ class Sending:
         self._connection: Connection | None = None
         self.head: ResponseHead | None = None
         self.stats = Stats()
-        now = self._backend.now()
+        self._now = self._backend.clock()
+        now = self._now()
         total = request.timeouts.total
         self._total = None if total is None else now + total
         self._until_event: float | None = None  # the event clock, and its name
@@ -107,7 +110,7 @@ class Sending:
             stats.sent = time.monotonic_ns()
             log.debug("%r: sent, %d bytes over a %s connection", request, len(data), "kept" if reused else "new")
             first = request.timeouts.first_event
-            self._progress = self._backend.now()
+            self._progress = self._now()
             self._until_event = None if first is None else self._progress + first
             self._event_clock = "first_event"
             while True:
@@ -138,7 +141,7 @@ class Sending:
                 count = await connection.transport.poll(http.buffer)
                 if not count:
                     return None
-                self._arrived(count)
+                self._arrived(count, http.buffer)
                 head = http.receive_head()
             http.receive_eof()  # half a request has been sent: nothing can follow it
             self.stats.head = self.stats.last_byte
@@ -154,7 +157,7 @@ class Sending:
             if error.errno is not None:
                 raise APIConnectionError(f"Connection error: {words(error)}.") from error
             clock = "connect"
-            if self._total is not None and self._backend.now() >= self._total:
+            if self._total is not None and self._now() >= self._total:
                 clock = "total"
             raise self._timed_out(clock) from None
         except OSError as error:
@@ -171,7 +174,7 @@ class Sending:
             if error.errno is not None:
                 raise
             raise self._timed_out(clock) from None
-        self._arrived(count)
+        self._arrived(count, connection.http.buffer)
         return count
 
     def _deadline(self) -> tuple[float | None, str]:
@@ -187,23 +190,20 @@ class Sending:
             return self._total, "total"
         return until, clock
 
-    def _arrived(self, count: int) -> None:
+    def _arrived(self, count: int, buffer: ReceiveBuffer) -> None:
         """A read has ended."""
-        self._progress = self._backend.now()
+        self._progress = self._now()
         stats = self.stats
         stats.last_byte = at = time.monotonic_ns()
         stats.reads += 1
         stats.bytes += count
-        connection = self._connection
-        if connection is not None:
-            buffer = connection.http.buffer
-            if buffer.end - buffer.start >= buffer.limit:  # `full`, without a call: this is for each read
-                stats.pauses += 1
+        if buffer.end - buffer.start >= buffer.limit:  # `full`, without a call: this is for each read
+            stats.pauses += 1
         if not stats.first_byte and count:
             stats.first_byte = at
 
     def _nearest(self, seconds: float | None, clock: str) -> tuple[float | None, str]:
-        until = None if seconds is None else self._backend.now() + seconds
+        until = None if seconds is None else self._now() + seconds
         if self._total is not None and (until is None or self._total < until):
             return self._total, "total"
         return until, clock

@@ -147,6 +147,9 @@ class AnyioBackend:
     def now(self) -> float:
         return anyio.current_time()
 
+    def clock(self) -> Callable[[], float]:
+        return anyio.current_time
+
     def token(self) -> Any:
         return detect().token()  # anyio's own is another object each time
 

@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from tokenwire.backends.asyncio_dial import dial, settle
-from tokenwire.backends.asyncio_transport import AsyncioTransport, expire, let_others_run
+from tokenwire.backends.asyncio_transport import AsyncioTransport
+from tokenwire.backends.asyncio_waits import expire, let_others_run
 from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import bound, bound_unix
 from tokenwire.backends.tls import HANDSHAKE, secure
@@ -93,6 +94,9 @@ class AsyncioBackend:
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def clock(self) -> Callable[[], float]:
+        return asyncio.get_running_loop().time
 
     def token(self) -> Any:
         return asyncio.get_running_loop()

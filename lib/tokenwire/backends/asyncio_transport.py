@@ -9,30 +9,26 @@ window: backpressure.
 
 One timer per connection serves every deadline. It is armed once, and when it fires
 early (the deadline has moved on meanwhile) it arms itself anew, so that a read costs
-no timer at all.
+no timer at all. Nor does it cost a Future: see asyncio_waits.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import types
 from collections.abc import Generator
 from typing import Any, Final
 
+from tokenwire.backends.asyncio_waits import Arrival, expire, let_others_run
 from tokenwire.backends.sockets import tune
 from tokenwire.wire.buffer import ReceiveBuffer
 
-__all__ = ["AsyncioTransport", "expire", "let_others_run"]
+__all__ = ["AsyncioTransport"]
 
 #: What a peer that speaks first may send before anybody has asked.
 _EARLY: Final = 4_096
-
-
-@types.coroutine
-def let_others_run() -> Generator[None, None, None]:
-    """A checkpoint: what asyncio.sleep(0) does, without its frame."""
-    yield
 
 
 class AsyncioTransport(asyncio.BufferedProtocol):
@@ -45,11 +41,12 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         self._unseen = 0  # bytes in the buffer that no receive has told of yet
         self._eof = self._lost = self._paused = self._blocked = False
         self._error: Exception | None = None
-        self._reader: asyncio.Future[None] | None = None
+        self._arrival = Arrival(loop)  # what the reader waits for
         self._writer: asyncio.Future[None] | None = None
         self._closer: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
+        self._rings = math.inf  # when the timer does
+        self._deadline: float | None = None
         self._aborted = False
         self._pid = os.getpid()
 
@@ -77,18 +74,21 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         assert buffer is not None
         buffer.buffer_updated(nbytes)
         self._unseen += nbytes
-        reader = self._reader
-        if reader is not None:
-            self._reader = None
-            if not reader.done():
-                reader.set_result(None)
-        if buffer.end - buffer.start >= buffer.limit and not self._paused:
+        if self._arrival.waiting:
+            if buffer.end < len(buffer.data):
+                self._arrival.arrive()
+            else:
+                # The socket may hold more, and uvloop would read on before any other task had its turn.
+                self._arrival.end()
+        # Looked at afterwards: the reader may have taken it all, or gone on to another buffer.
+        if self._unseen and not self._paused and self._buffer is not None and self._buffer.full:
             self._paused = True
-            self._transport.pause_reading()
+            if not (self._lost or self._transport.is_closing()):
+                self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         self._eof = True
-        self._wake(self._reader)
+        self._arrival.end()
         return True  # the peer may have closed its half only, and wait for our answer
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,7 +96,8 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         if self._error is None and not self._eof:  # an abort of ours, or the peer's end, came first
             self._error = exc
         self._stop_timer()
-        for waiter in (self._reader, self._writer, self._closer):
+        self._arrival.end()
+        for waiter in (self._writer, self._closer):
             self._wake(waiter)
 
     def pause_writing(self) -> None:
@@ -113,22 +114,26 @@ class AsyncioTransport(asyncio.BufferedProtocol):
 
     # -- the port ------------------------------------------------------------------
 
-    async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
+    @types.coroutine
+    def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> Generator[Any, None, int]:
         buffer.reclaim()
         if self._buffer is not buffer:
             self._bind(buffer)
         if self._paused:
             self._resume()
         if self._unseen:
-            await let_others_run()
+            yield
         elif not (self._eof or self._lost):
-            self._reader = reader = self._loop.create_future()
-            if deadline is not None:
+            self._deadline = deadline
+            if deadline is not None and deadline < self._rings:
                 self._arm(deadline)
+            arrival = self._arrival
+            arrival._asyncio_future_blocking = True
             try:
-                await reader
-            finally:
-                self._reader = None
+                yield arrival
+            except BaseException:
+                arrival.let_go()
+                raise
         count = self._unseen
         if count:
             self._unseen = 0
@@ -251,29 +256,22 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         return broken
 
     def _arm(self, deadline: float) -> None:
-        self._deadline = deadline
-        timer = self._timer
-        if timer is None:
-            self._timer = self._loop.call_at(deadline, self._ring)
-        elif timer.when() > deadline:
-            timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._ring)
+        """Have the timer ring at this time, which is sooner than it would have."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._ring)
+        self._rings = deadline
 
     def _ring(self) -> None:
-        self._timer = None
-        if self._reader is not None:
-            if self._loop.time() >= self._deadline:
-                expire(self._reader)
+        self._timer, self._rings = None, math.inf
+        deadline = self._deadline
+        if self._arrival.waiting and deadline is not None:
+            if self._loop.time() >= deadline:
+                self._arrival.end(TimeoutError())
             else:
-                self._timer = self._loop.call_at(self._deadline, self._ring)
+                self._arm(deadline)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-
-
-def expire(waiter: asyncio.Future[None]) -> None:
-    """End a wait by TimeoutError."""
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
+            self._timer, self._rings = None, math.inf

@@ -55,7 +55,7 @@ class Origin(NamedTuple):
 class Transport(Protocol):
     """One connected byte stream, TLS included."""
 
-    async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
+    def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> Awaitable[int]:
         """Wait for bytes and put them into the buffer: how many, or 0 at the end of the stream.
 
         It begins with `buffer.reclaim()`: views of the step before are taken back.
@@ -105,6 +105,9 @@ class Backend(Protocol):
 
     def now(self) -> float:
         """Seconds on a clock that never goes back."""
+
+    def clock(self) -> Callable[[], float]:
+        """What tells `now()` to those who ask for each read: without a look-up of who runs."""
 
     def token(self) -> Any:
         """What the connections made here belong to: the running loop or trio run; None where to nothing."""

@@ -166,6 +166,9 @@ class MemoryBackend:
     def now(self) -> float:
         return self.time
 
+    def clock(self) -> Callable[[], float]:
+        return self.now
+
     def token(self) -> None:
         return None
 

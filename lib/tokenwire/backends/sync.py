@@ -148,6 +148,9 @@ class SyncBackend:
     def now(self) -> float:
         return time.monotonic()
 
+    def clock(self) -> Callable[[], float]:
+        return time.monotonic
+
     def token(self) -> None:
         return None
 

@@ -146,6 +146,9 @@ class TrioBackend:
     def now(self) -> float:
         return trio.current_time()
 
+    def clock(self) -> Callable[[], float]:
+        return trio.current_time
+
     def token(self) -> Any:
         return trio.lowlevel.current_trio_token()
 

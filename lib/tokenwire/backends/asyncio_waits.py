@@ -1,0 +1,101 @@
+"""What a task waits for under asyncio.
+
+Theory of operation. A Future costs a token more than all that we do with it: it is
+allocated, `call_soon` makes a Handle of its wake-up, and the loop goes round once
+more, with another epoll_wait, before the task runs. `Arrival` is one object for the
+life of a connection, and it runs the task in the very callback that the bytes came in.
+
+asyncio lets anything be awaited that behaves as a Future ("a Future-like object with a
+`_asyncio_future_blocking` attribute", as `asyncio.isfuture` puts it). What a task does
+with such an object: it finds `_asyncio_future_blocking` true and sets it to false, asks
+`get_loop`, and leaves its wake-up with `add_done_callback`; woken, it calls `result`,
+and throws what that raises into the coroutine. To cancel a task that waits is to call
+`cancel`, which answers whether it will wake the task.
+
+To run a task inside the loop's callback is safe where that callback is the loop's own
+and runs no task, as that of a readable socket is; what else ends a wait (a deadline,
+the end of the connection, a cancellation) leaves by `call_soon`, as a Future would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Callable, Generator
+from contextvars import Context
+from typing import Any
+
+__all__ = ["Arrival", "expire", "let_others_run"]
+
+
+@types.coroutine
+def let_others_run() -> Generator[None, None, None]:
+    """A checkpoint: what asyncio.sleep(0) does, without its frame."""
+    yield
+
+
+def expire(waiter: asyncio.Future[None]) -> None:
+    """End a wait by TimeoutError."""
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
+
+
+class Arrival:
+    """A Future-like object that one task at a time waits for, any number of times: `yield` it.
+
+    waiting: whether a task waits. Set `_asyncio_future_blocking` before each wait.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_loop", "_wake_up", "waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = False
+        self._loop = loop
+        self._wake_up: Callable[[Any], object] | None = None
+        self._context: Context | None = None
+        self._error: BaseException | None = None
+        self.waiting = False
+
+    # -- what the task calls -----------------------------------------------------------
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
+        self._wake_up, self._context = callback, context
+        self.waiting = True
+
+    def cancel(self, msg: Any = None) -> bool:
+        if not self.waiting:
+            return False
+        self.end(asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg))
+        return True
+
+    def result(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    # -- what the connection calls -------------------------------------------------------
+
+    def arrive(self) -> None:
+        """Run the task that waits, here and now. Only out of a callback of the loop's own; only while `waiting`."""
+        context, wake_up = self._context, self._wake_up
+        self.let_go()
+        assert context is not None
+        assert wake_up is not None
+        context.run(wake_up, self)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Wake the task, if one waits, in the loop's next round; with an error to be raised where it waits."""
+        if self.waiting:
+            context, wake_up = self._context, self._wake_up
+            self.let_go()
+            self._error = error
+            assert wake_up is not None
+            self._loop.call_soon(wake_up, self, context=context)
+
+    def let_go(self) -> None:
+        """Nobody waits any more. A connection that lies idle must not keep the task that used it."""
+        self.waiting = False
+        self._context = self._wake_up = None
