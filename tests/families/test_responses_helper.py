@@ -529,3 +529,19 @@ def test_the_cost_is_linear(kind: str, form: Any) -> None:
     small, large = cost(10_000), cost(20_000)
     assert large[0] <= 2.2 * small[0]
     assert large[1] <= 2.2 * small[1], "every event that is kept holds a text of its own"
+
+
+def test_events_up_to_a_number_only_add_to_the_snapshots() -> None:
+    """One without a number is told in any case: nobody can say that it came before."""
+    helper = responses.Helper(starting_after=1)
+    told = [
+        [event.type for event in helper.events(responses.decode(json.dumps(sent).encode()))]
+        for sent in (
+            {"type": "response.created", "sequence_number": 0, "response": {"id": "r", "output": []}},
+            {"type": "response.output_text.delta", "sequence_number": 1, "delta": "The "},
+            {"type": "response.output_text.delta", "delta": "mo"},
+            {"type": "response.output_text.delta", "sequence_number": 2, "delta": "on"},
+        )
+    ]
+    assert told == [[], [], ["response.output_text.delta"], ["response.output_text.delta"]]
+    assert helper.snapshot().output_text == "The moon"
