@@ -71,6 +71,7 @@ class Exchange(Sending):
         if self.head is not None:
             raise StreamConsumedError("this request was made already: `.stream()` again makes another")
         await self._with_retries(self._begin)
+        self._request.body = b""  # it will not be sent again, and the stream may be long
 
     async def open_after(self, earlier: Exchange, failure: APIConnectionError, tries: int) -> None:
         """Open this one in place of another, which broke off: the failure counts as a try, total's clock runs on.

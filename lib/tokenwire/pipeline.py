@@ -219,7 +219,7 @@ class EventPipeline(_Stream):
     accumulator: the family's, fed with every event. events: how many there were on the wire.
     """
 
-    __slots__ = ("_add_run", "_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
+    __slots__ = ("_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
 
     def __init__(
         self,
@@ -234,7 +234,6 @@ class EventPipeline(_Stream):
         self._decode = family.decode
         self._decode_run = family.decode_run
         self.accumulator = family.Accumulator() if accumulator is None else accumulator
-        self._add_run = self.accumulator.add_run
         self._marked = False  # [DONE] has come
         self.events = 0
         reader = self._body.reader
@@ -295,7 +294,7 @@ class EventPipeline(_Stream):
     def _absorbed(self, decoded: list[Any]) -> list[Any]:
         """Add the events of one read to what there is of the answer; what the consumer is to see of them."""
         self.events += len(decoded)
-        self._add_run(decoded)
+        self.accumulator.add_run(decoded)
         if self.accumulator.terminal:
             self._end_at_terminal(decoded)
         return decoded

@@ -17,7 +17,7 @@ firehose cannot starve its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -43,14 +43,17 @@ class Source(Generic[E]):
     helper: what turns its events into those of `.stream()`, or None.
     """
 
-    __slots__ = ("exchange", "family", "helper", "mode", "read")
+    __slots__ = ("exchange", "family", "helper", "mode")
 
     def __init__(self, exchange: Exchange, family: Family, helper: Helper | None = None) -> None:
         self.exchange = exchange
         self.family = family
         self.helper = helper
         self.mode = ""
-        self.read = exchange.read
+
+    def read(self) -> Coroutine[Any, Any, list[Any]]:
+        """As Exchange.read."""
+        return self.exchange.read()
 
     def choose(self, mode: str) -> None:
         """Read in this mode, "events" or "raw", from now on. Raises StreamConsumedError where another was begun."""
@@ -126,6 +129,8 @@ class _StreamBase(Generic[E]):
 
     def _slice(self, batch: list[E], start: int) -> E | None:
         """Make the next slice of a batch ready, and return its first event."""
+        if len(batch) == 1:
+            return batch[0]  # and nothing is held of it while the stream waits
         stop = start + _SLICE
         if len(batch) > stop:
             self._rest = (batch, stop)

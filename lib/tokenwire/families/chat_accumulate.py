@@ -27,7 +27,7 @@ class Accumulator:
     content, arguments: make what keeps them (GrowingJSON where they are to be read on the way).
     """
 
-    __slots__ = ("_created", "_extras", "_id", "_latest", "_logs", "_model", "_plain", "choices")
+    __slots__ = ("_created", "_extras", "_id", "_latest", "_log_of_arguments", "_log_of_content", "_model", "choices")
 
     terminal = False  # a usage chunk may follow the last choice's end, so no event ends the iteration
 
@@ -35,13 +35,12 @@ class Accumulator:
         self, content: Callable[[], Log] = GrowingText, arguments: Callable[[], Log] = GrowingText
     ) -> None:
         self.choices: dict[int, ChoiceLog] = {}
-        self._logs = content, arguments
-        self._plain: dict[int, ChoiceLog] = {}
+        self._log_of_content, self._log_of_arguments = content, arguments
         self._id = ""
         self._model = ""
         self._created = 0
         self._latest: dict[str, Any] = {}
-        self._extras: dict[str, Any] = {}
+        self._extras: dict[str, Any] | None = None
 
     def take(self, event: ChatCompletionChunk) -> ChoiceLog | list[tuple[ChoiceLog, list[Change]]]:
         """Take a chunk in.
@@ -66,9 +65,9 @@ class Accumulator:
                     and delta.function_call is None
                     and delta.audio is None
                 ):
-                    log = self._plain.get(choice.index)
-                    if log is not None:
-                        log.extend_content(content)  # type: ignore[misc]  # told by _plain
+                    log = self.choices.get(choice.index)
+                    if log is not None and (extend := log.extend_content) is not None:
+                        extend(content)
                         return log
         return self._add_any(event)
 
@@ -106,7 +105,7 @@ class Accumulator:
         if event._open:
             for name, value in event.__dict__.items():
                 if says(value):
-                    self._extras[name] = value
+                    self._extras = {**(self._extras or {}), name: value}
         changed = []
         choices: Any = event.choices
         if isinstance(choices, list):
@@ -115,15 +114,13 @@ class Accumulator:
                     index: Any = choice.index
                     log = self.log_of(index if type(index) is int else place)
                     changed.append((log, log.add(choice, event._open)))
-                    if log.content is not None:
-                        self._plain[log.index] = log
         return changed
 
     def log_of(self, index: int) -> ChoiceLog:
         """The log of the choice with that index."""
         log = self.choices.get(index)
         if log is None:
-            log = self.choices[index] = ChoiceLog(index, *self._logs)
+            log = self.choices[index] = ChoiceLog(index, self._log_of_content, self._log_of_arguments)
         return log
 
     @property

@@ -61,25 +61,26 @@ def _extras(record: object) -> Iterable[tuple[str, Any]]:
     return record.__dict__.items() if isinstance(record, Record) else ()
 
 
-class _Extras:
-    """Unknown fields, folded when asked for: strings and lists grow, objects merge, else the last wins."""
+#: Unknown fields, folded when asked for: strings and lists grow, objects merge, else the last wins. None: none yet.
+_Unknown: TypeAlias = dict[str, list[Any]] | None
 
-    __slots__ = ("_seen",)
 
-    def __init__(self) -> None:
-        self._seen: dict[str, list[Any]] = {}
+def _noted(known: _Unknown, name: str, value: object) -> _Unknown:
+    """These unknown fields, and one more value."""
+    if says(value):
+        if known is None:
+            known = {}
+        known.setdefault(name, []).append(value)
+    return known
 
-    def add(self, name: str, value: object) -> None:
-        if says(value):
-            self._seen.setdefault(name, []).append(value)
 
-    def put_on(self, record: Record) -> None:
-        for name, values in self._seen.items():
-            value = _folded(values)
-            if name not in record.__struct_fields__:
-                record.__dict__[name] = value
-            elif getattr(record, name) is None:
-                setattr(record, name, value)
+def _put(known: _Unknown, record: Record) -> None:
+    for name, values in (known or {}).items():
+        value = _folded(values)
+        if name not in record.__struct_fields__:
+            record.__dict__[name] = value
+        elif getattr(record, name) is None:
+            setattr(record, name, value)
 
 
 def _folded(values: list[Any]) -> Any:
@@ -98,13 +99,14 @@ class ChoiceLog:
     """One choice as far as it came: append-only, so that earlier lengths still tell the earlier state."""
 
     __slots__ = (
+        "_arguments",
         "_audio",
+        "_calls",
         "_content_log",
         "_details",
         "_extras",
         "_function_call",
         "_message_extras",
-        "calls",
         "content",
         "extend_content",
         "finish_reason",
@@ -125,14 +127,22 @@ class ChoiceLog:
         self.refusal: Log | None = None
         self.reasoning_content: Log | None = None
         self.reasoning: Log | None = None
-        self.calls = Calls(arguments)
+        self._calls: Calls | None = None
+        self._arguments = arguments
         self.logprobs: dict[str, list[ChatCompletionTokenLogprob] | None] | None = None
         self._content_log = content
-        self._details: list[Any] = []
+        self._details: list[Any] | None = None
         self._function_call: tuple[str, GrowingText] | None = None
         self._audio: dict[str, Any] | None = None
-        self._extras = _Extras()
-        self._message_extras = _Extras()
+        self._extras: _Unknown = None
+        self._message_extras: _Unknown = None
+
+    @property
+    def calls(self) -> Calls:
+        """Its calls: made when they are first asked for, for few choices have any."""
+        if self._calls is None:
+            self._calls = Calls(self._arguments)
+        return self._calls
 
     def add(self, choice: ChunkChoice, opened: bool) -> list[Change]:
         """Take a chunk's choice in, whatever its shape; tells what it changed. opened: its chunk's _open."""
@@ -147,9 +157,9 @@ class ChoiceLog:
             self.finish_reason = choice.finish_reason
         if opened:
             for name, value in choice.__dict__.items():
-                self._extras.add(name, value)
+                self._extras = _noted(self._extras, name, value)
             for name, value in _extras(delta):
-                self._message_extras.add(name, value)
+                self._message_extras = _noted(self._message_extras, name, value)
         return changes
 
     def write(self, field: str, text: str) -> None:
@@ -180,6 +190,8 @@ class ChoiceLog:
             self.write("refusal", delta.refusal)
             changes.append(("refusal", delta.refusal))
         if isinstance(delta.reasoning_details, list):
+            if self._details is None:
+                self._details = []
             self._details.extend(delta.reasoning_details)
         if delta.role and isinstance(delta.role, str):
             self.role = delta.role
@@ -205,7 +217,7 @@ class ChoiceLog:
             changes.append(("reasoning_content", thought))
         known = ("text", "thinking")
         others = [part for part in parts if isinstance(part, dict) and part.get("type", "text") not in known]
-        self._message_extras.add("content_parts", others)
+        self._message_extras = _noted(self._message_extras, "content_parts", others)
 
     def _add_audio(self, delta: ChoiceDeltaAudio) -> None:
         audio = self._audio
@@ -240,7 +252,7 @@ class ChoiceLog:
             role=self.role,
             reasoning_content=_built(self.reasoning_content),
             reasoning=_built(self.reasoning),
-            reasoning_details=_merged_details(self._details) or None,
+            reasoning_details=_merged_details(self._details or []) or None,
             tool_calls=[call.build() for call in self.calls.in_order()] or None,
         )
         if self._function_call is not None:
@@ -249,7 +261,7 @@ class ChoiceLog:
         if self._audio is not None:
             texts = {name: str(self._audio[name]) for name in ("data", "transcript")}
             message.audio = ChatCompletionAudio(**{**self._audio, **texts})
-        self._message_extras.put_on(message)
+        _put(self._message_extras, message)
         if isinstance(message.annotations, list):
             message.annotations = [
                 open_reading(Annotation, note) if isinstance(note, dict) else note
@@ -260,7 +272,7 @@ class ChoiceLog:
             choice.logprobs = ChoiceLogprobs(
                 **{name: None if log is None else list(log) for name, log in self.logprobs.items()}
             )
-        self._extras.put_on(choice)
+        _put(self._extras, choice)
         return choice
 
 

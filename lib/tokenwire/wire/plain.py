@@ -44,7 +44,7 @@ def plain_response(buffer: ReceiveBuffer, limit: int) -> tuple[ResponseHead, Raw
     if framing is None:
         return None
     buffer.start = found.end()
-    reason = (found[2] or b"").decode("latin-1")
+    reason = "OK" if found[2] == b"OK" else (found[2] or b"").decode("latin-1")  # the one string for all of them
     return ResponseHead(int(found[1]), reason, Headers(block), "1.1"), framing
 
 
