@@ -185,6 +185,8 @@ def build_request(
 
         body = encoded(fields)
     target = settings.path + path
+    if params is not None:
+        target = settings.targets.setdefault(path, target)
     if query or extra_query or settings.url_query or settings.query:
         target += _query(settings.url_query, settings.query, query or {}, extra_query or {})
     return Request(

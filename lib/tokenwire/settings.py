@@ -102,6 +102,7 @@ class Settings:
         self.headers = dict(default_headers or {})
         self.query = dict(default_query or {})
         self.limits = limits or DEFAULT_LIMITS
+        self.targets: dict[str, str] = {}  # of the paths that every call has in common
         self.templates: dict[tuple[str, bool, bool], RequestTemplate] = {}  # made at their first use, by requests.py
         self.set_url(url, uds)
 
@@ -139,6 +140,7 @@ class Settings:
         other = object.__new__(Settings)
         other.__dict__.update(self.__dict__)
         other.headers, other.query, other.templates = dict(self.headers), dict(self.query), {}
+        other.targets = {}
         return other
 
 

@@ -33,6 +33,9 @@ __all__ = ["AsyncStream", "Source", "Stream"]
 
 E = TypeVar("E")
 
+#: Exhausted, so one is enough.
+_NONE: Iterator[Any] = iter(())
+
 #: Events between two checkpoints of per-event iteration.
 _SLICE = 64
 
@@ -103,7 +106,7 @@ class _StreamBase(Generic[E]):
 
     def __init__(self, source: Source[E]) -> None:
         self._source = source
-        self._ready: Iterator[E] = iter(())
+        self._ready: Iterator[E] = _NONE
         self._rest: tuple[list[E], int] | None = None  # a large batch, and how much of it is ready
 
     @property
@@ -150,7 +153,7 @@ class _StreamBase(Generic[E]):
         return begun
 
     def _drop(self) -> None:
-        self._ready, self._rest = iter(()), None
+        self._ready, self._rest = _NONE, None
 
     def _close(self) -> None:
         self._drop()

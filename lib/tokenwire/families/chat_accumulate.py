@@ -10,6 +10,7 @@ slow path, which believes nothing about shapes. Nothing is built before
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -89,17 +90,17 @@ class Accumulator:
         if not self._id and isinstance(event.id, str):
             self._id = event.id
         if not self._model and isinstance(event.model, str):
-            self._model = event.model
+            self._model = sys.intern(str(event.model))  # as below: one string for all the streams that wait
         if not self._created and isinstance(event.created, int):
             self._created = event.created
         latest = self._latest
         usage: Any = event.usage
         if isinstance(usage, CompletionUsage):
             latest["usage"] = usage
-        if event.system_fingerprint is not None:
-            latest["system_fingerprint"] = event.system_fingerprint
-        if event.service_tier is not None:
-            latest["service_tier"] = event.service_tier
+        for name in ("system_fingerprint", "service_tier"):
+            said: Any = getattr(event, name)
+            if said is not None:
+                latest[name] = sys.intern(said) if type(said) is str else said
         if event.moderation is not None:
             latest["moderation"] = event.moderation
         if event._open:
