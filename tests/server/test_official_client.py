@@ -15,6 +15,7 @@ import pydantic
 import pytest
 import trustme
 
+import tokenwire
 from support.asgi_servers import ENDPOINTS, endpoint
 from support.served import PATIENCE, serving
 from tokenwire.server import Reasoning, Refusal, Request, RequestError, recite
@@ -189,6 +190,28 @@ def test_failures_refusals_and_leaving(kind: str) -> None:
                 if event.type == "content.delta":
                     break
         assert left.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("kind", ENDPOINTS)
+@pytest.mark.parametrize("library", [openai, tokenwire], ids=["official", "ours"])
+def test_a_stream_that_is_cancelled_meanwhile(kind: str, library: Any) -> None:
+    async def handler(request: Request) -> AsyncIterator[Any]:
+        assert request.clock is not None
+        yield "Hello"
+        await request.clock.sleep(3600)
+
+    with (
+        endpoint(kind, handler) as url,
+        library.OpenAI(api_key="key", base_url=url, max_retries=0) as client,
+    ):
+        events = []
+        for event in client.responses.create(model="m", input="x", background=True, stream=True):
+            events.append(event)
+            if event.type == "response.output_text.delta":
+                assert client.responses.cancel(events[0].response.id).status == "cancelled"
+        # Not one of the official types; and yet it comes through, and ends the stream.
+        assert events[-1].type == "response.cancelled"
+        assert client.responses.retrieve(events[0].response.id).output_text == "Hello"
 
 
 @pytest.mark.parametrize("kind", ENDPOINTS)

@@ -302,9 +302,9 @@ def test_the_head_leaves_with_the_first_token(live: Any) -> None:
     assert b"HTTP/1.1" not in b"".join(transport.sent[1:])
 
 
-def tokens_in(transport: Scripted) -> list[int]:
+def tokens_in(transport: Scripted, token: bytes = b'"content":"w') -> list[int]:
     """How many tokens each send had that had any."""
-    counts = [sent.count(b'"content":"w') for sent in transport.sent]
+    counts = [sent.count(token) for sent in transport.sent]
     return [count for count in counts if count]
 
 
@@ -337,6 +337,8 @@ def test_a_handler_that_computes_without_waiting_is_sent_all_the_same(live: Any)
 
     transport, _, _ = live(computes, asking(CHAT), 0)
     assert tokens_in(transport) == [1, 1, 1]
+    transport, _, _ = live(computes, asking({**RESPONSES, "background": True}, "/responses"), 0)
+    assert tokens_in(transport, b'"delta":"w') == [1, 1, 1]
 
 
 @LIVES

@@ -414,7 +414,7 @@ def test_the_reciting_handler_says_what_it_is(backend: str) -> None:
 
 
 def test_tokens_that_are_there_together_leave_together(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokenwire.server.pump._PROMPT", PATIENCE)  # however slow the machine is
+    monkeypatch.setattr("tokenwire.server.pump.PROMPT", PATIENCE)  # however slow the machine is
 
     async def handler(request: Request) -> AsyncIterator[str]:
         for word in ("a", "b", "c", "d"):

@@ -20,7 +20,7 @@ from tokenwire.backends.base import Backend, Event, Start
 from tokenwire.server.channel import Channel, ClientGone, RawHeaders
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError
-from tokenwire.server.pump import Handler, close, iterate, log
+from tokenwire.server.pump import PROMPT, Handler, close, iterate, log
 from tokenwire.server.reading import Keeps
 from tokenwire.server.request import Request
 from tokenwire.server.responses import ResponsesSession
@@ -31,8 +31,11 @@ __all__ = ["Background", "OnDisconnect", "Outliving"]
 
 OnDisconnect: TypeAlias = Literal["cancel", "finish"]
 
-#: Tokens that a handler may yield without waiting before others get a turn.
+#: Tokens that a handler may yield without waiting before others get a turn; or those of PROMPT seconds.
 _TURN: Final = 64
+
+#: Rounds of the event loop until a follower has woken (one) and has sent (two), in whatever order each is run.
+_ROUNDS: Final = 3
 
 
 class Follower:
@@ -233,7 +236,8 @@ class Background:
             try:
                 iterator = await iterate(self._handler, request)
                 step = iterator.__anext__
-                turn = 0
+                left = 1  # the first token reaches its followers at once
+                turned = backend.now()
                 while not record.done:  # cancelled, and the handler has not noticed yet
                     try:
                         token = await step()
@@ -241,9 +245,11 @@ class Background:
                         break
                     record.token(token)
                     self._stats.tokens += 1
-                    turn += 1
-                    if turn % _TURN == 0:
-                        await backend.checkpoint()
+                    left -= 1
+                    if left == 0 or backend.now() - turned >= PROMPT:
+                        for _ in range(_ROUNDS):
+                            await backend.checkpoint()
+                        left, turned = _TURN, backend.now()
             finally:
                 await close(iterator)
             record.end(backend.now())

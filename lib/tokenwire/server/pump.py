@@ -13,7 +13,7 @@ gathered. They must leave as soon as it does wait; to see that moment, produce d
 the handler's `__anext__` by hand (`_noticing`): an awaitable that waits shows so by
 yielding to the event loop, and just then, synchronously, write is woken. So there is
 no timer, and no token is ever held while nobody works on the next one. Nor for long while
-somebody does: a handler that computes without waiting has what it yielded sent each `_PROMPT`
+somebody does: a handler that computes without waiting has what it yielded sent each `PROMPT`
 seconds, which also gives the rest of the event loop a turn.
 
 What is gathered or not yet taken by the client is bounded: at
@@ -40,7 +40,7 @@ from tokenwire.server.request import Request
 from tokenwire.server.session import KEEP_ALIVE, Session
 from tokenwire.server.stats import Meter
 
-__all__ = ["Handler", "Pump", "close", "iterate", "log"]
+__all__ = ["PROMPT", "Handler", "Pump", "close", "iterate", "log"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ Handler = Callable[[Request], Any]
 log = logging.getLogger("tokenwire.server")
 
 #: Seconds. Nobody sees a hundred updates a second, and at that rate their sends cost nothing.
-_PROMPT: Final = 0.010
+PROMPT: Final = 0.010
 
 
 @types.coroutine
@@ -180,7 +180,7 @@ class Pump:
         if self._sending:
             if full:
                 await self._wait_for_room()
-        elif self._waited or full or self._backend.now() - self._sent_at >= _PROMPT:
+        elif self._waited or full or self._backend.now() - self._sent_at >= PROMPT:
             self._waited = False
             await self._send_pending()
 
