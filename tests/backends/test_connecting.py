@@ -125,9 +125,10 @@ def test_the_next_address_is_tried_when_one_is_slow(way: Way, monkeypatch: pytes
             origin = Origin("http", "two.example", 80)
             before = _sockets()
             transport = await way.backend.connect(origin, None, way.backend.now() + PATIENCE)
-            assert _sockets() == before + 1
+            made = _sockets() - before
             transport.abort()
             listener.accept().close()
+            assert made == 1
             if way.id != "sync":
                 assert len(asyncio.all_tasks()) == 1
 
