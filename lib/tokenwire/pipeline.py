@@ -142,13 +142,20 @@ class _Stream:
         self.done = False
         self.failure: Exception | None = None
 
-    def _frames(self) -> list[Frame]:
-        """All the frames that the buffer's bytes complete; a breach behind them is kept in `_breach`."""
+    def _frames(self, *, one: bool = False) -> list[Frame]:
+        """All the frames that the buffer's bytes complete; a breach behind them is kept in `_breach`.
+
+        one: no further than the end of the chunk that is under way.
+        """
         frames: list[Frame] = []
         spans: list[Span] = []
         body = self._body
         try:
-            body.reader.read(self._buffer, spans)
+            if one:
+                assert isinstance(body.reader, ChunkedReader)
+                body.reader.read(self._buffer, spans, one=True)
+            else:
+                body.reader.read(self._buffer, spans)
         except RemoteProtocolError as error:
             self._breach = error
         try:
@@ -251,18 +258,23 @@ class EventPipeline(_Stream):
         decoded: list[Any] = []
         frames: list[Frame] = []
         chunks = self._whole_chunks
-        if chunks is not None and self._preface is None:  # the first event has shown that it is a stream
-            payloads: list[bytes] = []
-            all_taken = chunks.take(self._buffer, payloads)
-            self._decode_run(payloads, decoded)
-            if len(decoded) != len(payloads):
-                frames = [(payload, "", "", None) for payload in payloads[len(decoded) :]]
-            elif all_taken:
-                return self._absorbed(decoded)
-            if not all_taken:
-                frames += self._frames()
-        else:
+        if chunks is None or self._preface is not None:  # the first event shows that it is a stream
             frames = self._frames()
+        else:
+            payloads: list[bytes] = []
+            all_taken = False
+            if chunks.in_step:
+                all_taken = chunks.take(self._buffer, payloads)
+                self._decode_run(payloads, decoded)
+                if all_taken and len(decoded) == len(payloads):
+                    return self._absorbed(decoded)
+            else:
+                frames = self._frames(one=True)  # what is under way
+                if chunks.in_step and self._breach is None:
+                    all_taken = chunks.take(self._buffer, payloads)
+            frames += [(payload, "", "", None) for payload in payloads[len(decoded) :]]
+            if not all_taken and self._breach is None:
+                frames += self._frames()
         events = self._read(frames, decoded)
         if not self.done:
             if self._breach is not None:

@@ -89,9 +89,10 @@ class ChunkedReader:
         self.complete = False
         self.trailers: list[tuple[bytes, bytes]] = []
 
-    def read(self, buffer: ReceiveBuffer, spans: list[Span]) -> None:
+    def read(self, buffer: ReceiveBuffer, spans: list[Span], *, one: bool = False) -> None:
+        """As BodyReader.read. one: stop behind the chunk that is under way."""
         data, pos, end = buffer.data, buffer.start, buffer.end
-        known = self._known.get
+        known, run_end = self._known.get, 0 if one else end
         state, left = self._state, self._left
         try:
             while pos < end:
@@ -112,7 +113,7 @@ class ChunkedReader:
                     state = _DATA if left else _TRAILERS
                 elif state == _DATA:
                     stop = pos + left
-                    while stop + 7 <= end:
+                    while stop + 7 <= run_end:
                         spans.append((pos, stop))
                         # The usual case: CRLF and a chunk-size line that was judged before.
                         size = known(bytes(data[stop : stop + 7]))
@@ -143,6 +144,8 @@ class ChunkedReader:
                         return
                     pos += 2
                     state = _SIZE
+                    if one:
+                        return
                 elif state == _TRAILERS:
                     stop = self._trailer_end(data, pos, end)
                     if stop < 0:

@@ -95,14 +95,17 @@ class WholeChunks:
         """Whether no bound that was set could be passed by a chunk of this shape."""
         return limits.event_bytes >= _LARGEST and limits.chunk_line_bytes >= 3
 
+    @property
+    def in_step(self) -> bool:
+        """Whether the next byte begins a chunk, and an event."""
+        return self._alone or (self._reader.between_chunks and self._decoder.fresh)
+
     def take(self, buffer: ReceiveBuffer, payloads: list[bytes]) -> bool:
-        """Append the payloads of the run that the buffer begins with, and consume it.
+        """Append the payloads of the run that the buffer begins with, and consume it. Only while `in_step`.
 
         Whether that was all: what still stands in the buffer, if anything, is the
         beginning of a chunk and must stay there. Else the rest is the readers' to take.
         """
-        if not (self._alone or (self._reader.between_chunks and self._decoder.fresh)):
-            return False
         data, pos, end = buffer.data, buffer.start, buffer.end
         shape = self._shape
         known, tail = shape.known, len(shape.tail)
