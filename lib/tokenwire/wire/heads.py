@@ -166,11 +166,6 @@ class Head:
         self._fed = 0
         self._said: bytearray | None = bytearray() if role is h11.SERVER else None
 
-    @property
-    def begun(self) -> bool:
-        """Whether h11 has been given some of it."""
-        return self._fed > 0
-
     def next_event(self, buffer: ReceiveBuffer) -> Any:
         """The next event, or None. Raises RemoteProtocolError."""
         if len(buffer):
