@@ -55,7 +55,7 @@ def test_import_tokenwire_imports_nothing_dear() -> None:
         ("import tokenwire.policy", set()),
         ("from tokenwire.wire import Decoder", {"h11"}),
         ("import tokenwire.families", set()),
-        ("from tokenwire.backends import named", {"h11"}),
+        ("from tokenwire.backends import named", {"h11", "urllib"}),
         ("import tokenwire.client", {"h11", "urllib"}),
     ],
 )
