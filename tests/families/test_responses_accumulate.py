@@ -846,6 +846,33 @@ def test_snapshots_are_values() -> None:
         assert found.model_dump() == then
 
 
+def test_events_that_were_made_here_add_up_too() -> None:
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": []}
+    part = {"type": "output_text", "text": "", "annotations": []}
+    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    found = [
+        {"type": "response.created", "response": response("in_progress", [])},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **where, "part": part},
+        {"type": "response.output_text.delta", **where, "delta": "The moon"},
+    ]
+    state = responses.Accumulator()
+    for one in found:
+        event = responses.decode(json.dumps(one).encode())
+        state.add(type(event)(**{name: getattr(event, name) for name in event.__struct_fields__ if name[0] != "_"}))
+    assert state.snapshot().output_text == snapshot(found).output_text == "The moon"
+    assert state.snapshot().id == "resp_1"
+
+
+@pytest.mark.parametrize("kind", ["response.created", "response.in_progress"])
+def test_a_silent_stream_holds_the_text_of_its_events_and_no_more(kind: str) -> None:
+    event = responses.decode(json.dumps({"type": kind, "response": response("in_progress", [])}).encode())
+    state = responses.Accumulator()
+    before = sys.getrefcount(event)
+    state.add(event)
+    assert sys.getrefcount(event) == before
+
+
 def test_what_a_snapshot_holds_is_the_callers_own() -> None:
     state = added_up([*begun(), *text_item(0, ["a"])[1]])
     first = state.snapshot()

@@ -328,6 +328,12 @@ def test_types_beyond_those_that_are_remembered() -> None:
     assert decoded([raw + raw]) == [(str(at), f"e{at}", "", None) for at in range(600)] * 2
 
 
+def test_a_type_too_long_to_be_remembered() -> None:
+    name = "n" * 1000
+    raw = f"event: {name}\ndata: x\n\n".encode()
+    assert [(frame.data, frame.event) for frame in Decoder().feed(raw * 2)] == [(b"x", name)] * 2
+
+
 def test_the_field_error_where_it_is_asked_for() -> None:
     raw = b'data: x\n\nerror: {"code": 500}\n\ndata: x\n\n'
     for pieces in two_ways(raw):

@@ -55,8 +55,11 @@ class ServerSentEvent(NamedTuple):
 
 _BOM: Final = b"\xef\xbb\xbf"
 
-#: The event types of a stream are few and repeat: each is decoded once, up to this many.
+#: Event types are few, and the same in all streams: each is decoded once, and kept for all. The servers choose
+#: them, so their number and length are bounded; one that comes too late is decoded each time.
+_names: Final[dict[bytes, str]] = {}
 _NAMES: Final = 256
+_NAME_BYTES: Final = 128
 
 # The shape of nearly every event. `.` is any byte but LF, so a group may end in the CR of a CR LF,
 # or hold a CR that is a line end of its own: that is looked at afterwards.
@@ -81,7 +84,6 @@ class Decoder:
         "_idle",
         "_limit",
         "_line",
-        "_names",
         "_next_lf",
         "_retry",
         "_size",
@@ -98,7 +100,6 @@ class Decoder:
         self._error_field = error_field
         self._first_line = True
         self._skip_lf = False
-        self._names: dict[bytes, str] = {}
         self.last_event_id = ""
         self._id = ""  # the specification's buffer: it becomes the last event ID at the next blank line
         self._line: bytearray | None = None  # an unfinished line
@@ -137,7 +138,7 @@ class Decoder:
         Raises LimitExceededError above `Limits.event_bytes`, after it has appended
         every event before.
         """
-        match, append, names = _EVENT.match, frames.append, self._names
+        match, append, names = _EVENT.match, frames.append, _names
         view = memoryview(data) if self._views else None
         limit = self._limit
         for first, end in spans:
@@ -181,14 +182,15 @@ class Decoder:
 
     # -- the slow gear -----------------------------------------------------------
 
-    def _learn(self, raw: bytes) -> str | None:
+    @staticmethod
+    def _learn(raw: bytes) -> str | None:
         """An event type seen for the first time, or None where a lone CR cuts its line in two."""
         line = raw.removesuffix(b"\r")
         if b"\r" in line:
             return None
         name = line.decode("utf-8", "replace")
-        if len(self._names) < _NAMES:
-            self._names[raw] = name
+        if len(_names) < _NAMES and len(raw) <= _NAME_BYTES:
+            _names[raw] = name
         return name
 
     def _one_line(self, data: bytes | bytearray, pos: int, end: int, frames: list[Frame]) -> int:

@@ -1,8 +1,8 @@
 """What the events of a Responses stream add up to.
 
 Theory of operation. `add` is called for every event of every stream, so it only
-notes: the text of a delta goes to the end of a buffer, any other event is kept
-by reference. All else waits until somebody asks for a `snapshot`, which is built
+notes: the text of a delta goes to the end of a buffer, of any other event the JSON
+is kept. All else waits until somebody asks for a `snapshot`, which is built
 in plain JSON, from the JSON that arrived, so that unknown fields, nulls and
 items of tomorrow pass through it untouched, and is then read like a whole answer.
 
@@ -34,7 +34,7 @@ import msgspec
 from ..parsing import GrowingText
 from . import events, text_events, tool_events
 from .items import ResponseOutputItem
-from .notes import Item, Part, build, complete, json_at
+from .notes import Item, Part, build, complete, json_at, kept
 from .reading import read_response
 from .response import Response
 from .text_events import ResponseTextDeltaEvent
@@ -42,6 +42,7 @@ from .text_events import ResponseTextDeltaEvent
 __all__ = ["Accumulator"]
 
 _NOWHERE = object()
+_NOTHING = GrowingText()  # what grows before the first delta; never written to
 
 _KINDS = {cls.__struct_config__.tag for cls in typing.get_args(ResponseOutputItem)}
 
@@ -54,15 +55,14 @@ class Accumulator:
     """
 
     __slots__ = (
-        "_by_id",
-        "_by_index",
+        "_completed",
         "_content_index",
         "_grown",
         "_item_id",
         "_items",
         "_last",
-        "_latest",
         "_lifecycle",
+        "_named",
         "_output_index",
         "_write",
         "complete",
@@ -71,10 +71,11 @@ class Accumulator:
 
     def __init__(self) -> None:
         self._items: list[Item] = []
-        self._by_id: dict[tuple[str, str | None], Item] = {}
-        self._by_index: dict[tuple[int, str | None], Item] = {}
-        self._latest: dict[str, Item] = {}
-        self._lifecycle: Any = None
+        # By (item_id, kind), by (output_index, kind), and by kind alone the latest. One dict: a stream that is
+        # silent costs what it holds.
+        self._named: dict[Any, Item] = {}
+        self._lifecycle: Any = None  # the latest word about the whole response, as `kept`
+        self._completed = False  # whether that is response.completed
         # Plain attributes: they are looked at after each read.
         self.terminal = False
         self.complete = False
@@ -82,8 +83,8 @@ class Accumulator:
         self._item_id: Any = _NOWHERE
         self._output_index: Any = None
         self._content_index: Any = None
-        self._grown = GrowingText()
-        self._write: Callable[[str], object] = self._grown.write
+        self._grown = _NOTHING
+        self._write: Callable[[str], object] = _NOTHING.write
         # The same for each other kind of delta: item_id, output_index, index, and the text that grew.
         self._last: dict[type, tuple[Any, Any, Any, GrowingText]] = {}
 
@@ -113,7 +114,7 @@ class Accumulator:
     @property
     def completed(self) -> bool:
         """The stream ended with response.completed."""
-        return self.terminal and isinstance(self._lifecycle, events.ResponseCompletedEvent)
+        return self._completed
 
     def grown_by(self, event: Any) -> GrowingText:
         """The text that the latest delta added to; event: that delta, not one of text."""
@@ -121,8 +122,7 @@ class Accumulator:
 
     def phase_of(self, event: Any) -> Any:
         """The phase of the message that an event belongs to, as it was announced, or None."""
-        where = self._find(event, "message").added
-        return getattr(getattr(where[0], "item", where[0]), "phase", None) if where else None
+        return self._find(event, "message").phase
 
     def snapshot(self) -> Response:
         """The response so far: a value, built anew from all that was noted. Cost: its length."""
@@ -143,7 +143,7 @@ class Accumulator:
         item_id, index = getattr(event, "item_id", ""), event.output_index
         item = self._known(item_id, index, kind)
         if item is None and not _usable(item_id) and type(index) is not int:
-            item = self._latest.get(kind)
+            item = self._named.get(kind)
         if item is None:
             item = self._new(kind)
         return self._name(item, item_id, index)
@@ -152,9 +152,9 @@ class Accumulator:
         # Under None stand the items of kinds that this version does not know: they may stream anything.
         item = None
         if _usable(item_id):
-            item = self._by_id.get((item_id, kind)) or self._by_id.get((item_id, None))
+            item = self._named.get((item_id, kind)) or self._named.get((item_id, None))
         if item is None and type(index) is int:
-            item = self._by_index.get((index, kind)) or self._by_index.get((index, None))
+            item = self._named.get((index, kind)) or self._named.get((index, None))
         return item
 
     def _new(self, kind: str) -> Item:
@@ -165,13 +165,13 @@ class Accumulator:
     def _name(self, item: Item, item_id: Any, index: Any) -> Item:
         kind = item.kind if item.kind in _KINDS else None
         if _usable(item_id):
-            self._by_id.setdefault((item_id, kind), item)
+            self._named.setdefault((item_id, kind), item)
             item.item_id = item.item_id or item_id
         if type(index) is int:
-            self._by_index.setdefault((index, kind), item)
+            self._named.setdefault((index, kind), item)
             if item.index is None:
                 item.index = index
-        self._latest[item.kind] = item
+        self._named[item.kind] = item
         return item
 
     def _in_order(self) -> list[Item]:
@@ -187,7 +187,7 @@ class Accumulator:
     # -- Notes about items ------------------------------------------------------------
 
     def _item_added(self, event: events.ResponseOutputItemAddedEvent) -> None:
-        self._announce(event.item, event.output_index, (event, "item"))
+        self._announce(event.item, event.output_index, (kept(event), "item"))
 
     def _announce(self, item: Any, index: Any, where: tuple[Any, ...]) -> None:
         kind, item_id = getattr(item, "type", None), getattr(item, "id", None)
@@ -196,7 +196,7 @@ class Accumulator:
         known = self._known(item_id, index, kind)
         if known is not None and known.added and _usable(item_id) and item_id != known.item_id:
             known = None  # another item in the same place: the index cannot be trusted here
-            self._by_index.pop((index, kind if kind in _KINDS else None), None)
+            self._named.pop((index, kind if kind in _KINDS else None), None)
         if known is None:
             known = self._new(kind)
         if not known.added:
@@ -208,7 +208,7 @@ class Accumulator:
         kind, item_id = getattr(event.item, "type", None), getattr(event.item, "id", None)
         if _usable(kind):
             item = self._known(item_id, event.output_index, kind) or self._new(kind)
-            item.done = (event, "item")
+            item.done = (kept(event), "item")
             self._name(item, item_id, event.output_index)
 
     def _status(self, event: Any) -> None:
@@ -216,7 +216,7 @@ class Accumulator:
         self._find(event, kind).status = status
 
     def _begun(self, event: Any) -> None:
-        self._lifecycle = event
+        self._lifecycle = kept(event)
         output = getattr(event.response, "output", None)
         if isinstance(output, list):
             for index, item in enumerate(output):
@@ -225,7 +225,8 @@ class Accumulator:
     def _ended(self, event: Any) -> None:
         self.terminal = self.complete = True
         if isinstance(event.response, Response) or self._lifecycle is None:
-            self._lifecycle = event
+            self._lifecycle = kept(event)
+            self._completed = isinstance(event, events.ResponseCompletedEvent)
 
     # -- Notes about parts ------------------------------------------------------------
 
@@ -260,14 +261,14 @@ class Accumulator:
     def _part_added(self, event: Any) -> None:
         part = self._announced(event, new=True)
         if part is not None:
-            part.first = event
+            part.first = kept(event)
             part.begin(getattr(event.part, "text", None))
             part.begin(getattr(event.part, "refusal", None))
 
     def _part_done(self, event: Any) -> None:
         part = self._announced(event, new=False)
         if part is not None:
-            part.last = event
+            part.last = kept(event)
             part.tell(getattr(event.part, "text", None))
             part.tell(getattr(event.part, "refusal", None))
 
@@ -281,25 +282,25 @@ class Accumulator:
     def _of_content(self, event: Any, part_kind: str) -> Item:
         """The item of a content part. Reasoning, too, may call its parts output_text."""
         kind = "reasoning" if part_kind == "reasoning_text" else "message"
-        if _usable(event.item_id) and (event.item_id, "reasoning") in self._by_id:
+        if _usable(event.item_id) and (event.item_id, "reasoning") in self._named:
             kind = "reasoning"
         return self._find(event, kind)
 
     def _summary_added(self, event: text_events.ResponseReasoningSummaryPartAddedEvent) -> None:
         item = self._find(event, "reasoning")
         part = item.part("summary", event.summary_index, "summary_text", new=True)
-        part.first = event
+        part.first = kept(event)
         part.begin(getattr(event.part, "text", None))
         self._forget()
 
     def _summary_done(self, event: text_events.ResponseReasoningSummaryPartDoneEvent) -> None:
         part = self._find(event, "reasoning").part("summary", event.summary_index, "summary_text")
-        part.last = event
+        part.last = kept(event)
         part.tell(getattr(event.part, "text", None))
 
     def _annotation(self, event: text_events.ResponseOutputTextAnnotationAddedEvent) -> None:
         part = self._find(event, "message").part("content", event.content_index, "output_text")
-        part.annotations.append(event)
+        part.annotations.append(kept(event))
 
     def _command_added(self, event: tool_events.ResponseShellCallCommandAddedEvent) -> None:
         part = self._find(event, "shell_call").part("commands", event.command_index, "", new=True)
@@ -314,7 +315,7 @@ class Accumulator:
                 item.part("output", event.command_index, stream).grown.write(written)
 
     def _shell_output_done(self, event: tool_events.ResponseShellCallOutputContentDoneEvent) -> None:
-        self._find(event, "shell_call_output").part("output", event.command_index, "whole").last = event
+        self._find(event, "shell_call_output").part("output", event.command_index, "whole").last = kept(event)
 
 
 def _usable(name: Any) -> TypeGuard[str]:

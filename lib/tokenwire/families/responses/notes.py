@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from ..parsing import GrowingText
-from ..record import Record
+from ..record import Event, Record
 from .parts import ResponseOutputRefusal as _Refusal
 
-__all__ = ["Item", "Part", "build", "complete", "json_at"]
+__all__ = ["Item", "Part", "build", "complete", "json_at", "kept"]
 
 _Json = dict[str, Any]
 
@@ -25,7 +27,7 @@ _TEXTS = ("arguments", "input", "code")
 class Part:
     """One text that grows: a part of a content or of a summary, arguments, a command.
 
-    first, last: the events that announced and ended it.
+    first, last: the events that announced and ended it. These, and annotations, as `kept`.
     """
 
     __slots__ = ("annotations", "first", "grown", "last", "logprobs", "told")
@@ -53,12 +55,13 @@ class Part:
 
 
 class Item:
-    """One output item. kind: its type. added, done: an event, and where in it the item stands.
+    """One output item. kind: its type. added, done: an event, as `kept`, and where in it the item stands.
 
-    parts: by field, index and type of the part.
+    phase: as it was announced. parts: by field, index and type of the part. latest: by field, the index of
+    the part that was meant last; None while that is 0.
     """
 
-    __slots__ = ("added", "done", "index", "item_id", "kind", "latest", "parts", "status")
+    __slots__ = ("added", "done", "index", "item_id", "kind", "latest", "parts", "phase", "status")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -68,15 +71,17 @@ class Item:
         self.done: tuple[Any, ...] = ()
         self.status: str | None = None
         self.parts: dict[tuple[str, int, str], Part] = {}
-        self.latest: dict[str, int] = {}
+        self.phase: Any = None
+        self.latest: dict[str, int] | None = None
 
     def part(self, field: str, index: Any, kind: str, *, new: bool = False) -> Part:
         """A part of this item; without an index the latest one, or the next, if it is new."""
         if type(index) is not int:
-            index = self.latest.get(field, 0)
+            index = 0 if self.latest is None else self.latest.get(field, 0)
             if new and (field, index, kind) in self.parts:
                 index += 1
-        self.latest[field] = index
+        if index or self.latest is not None:
+            self.latest = {**(self.latest or {}), field: index}
         part = self.parts.get((field, index, kind))
         if part is None:
             part = self.parts[field, index, kind] = Part()
@@ -85,6 +90,7 @@ class Item:
     def announce(self, item: Any, where: tuple[Any, ...]) -> None:
         """The item was announced; where: an event, and the way to the item in it."""
         self.added = where
+        self.phase = getattr(item, "phase", None)
         if self.parts:
             return  # its deltas came first
         for field in _LISTS:
@@ -101,9 +107,18 @@ class Item:
             self.part("commands", index, "").begin(command)
 
 
-def json_at(record: Record | None, *path: str) -> Any:
-    """The JSON that stands somewhere in a record: a new copy, or None."""
-    found: Any = None if record is None else record.to_dict()
+def kept(event: Event) -> Event | bytes | bytearray:
+    """What to keep of an event: its JSON as it came, a fraction of the size; of one that was made here, itself."""
+    text: bytes | bytearray | None = event._json
+    return event if text is None else text
+
+
+def json_at(source: Record | bytes | bytearray | None, *path: str) -> Any:
+    """The JSON that stands somewhere in a record, or in what was kept of an event: a new copy, or None."""
+    if isinstance(source, Record):
+        found: Any = source.to_dict()
+    else:
+        found = None if source is None else msgspec.json.decode(source)
     for step in path:
         found = found.get(step) if isinstance(found, dict) else None
     return found
