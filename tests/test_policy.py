@@ -70,7 +70,7 @@ def test_values_cannot_be_changed_or_given_by_place() -> None:
 
 def test_the_bounds_that_are_documented() -> None:
     assert Limits() == DEFAULT_LIMITS
-    assert DEFAULT_LIMITS.receive_buffer == 64 * 1024
+    assert DEFAULT_LIMITS.receive_buffer == 32 * 1024
     assert DEFAULT_LIMITS.event_bytes == 32 * 1024 * 1024
 
 

@@ -130,8 +130,20 @@ def test_small_at_first_and_doubled_while_reads_fill_it() -> None:
         sizes.append(fill(buffer))
         buffer.start = buffer.end
         buffer.reclaim()
-    assert sizes == [4_096, 8_192, 16_384, 32_768, 65_536, 65_536, 65_536]
-    assert buffer.limit == DEFAULT_LIMITS.receive_buffer == 65_536
+    assert sizes == [4_096, 8_192, 16_384, 32_768, 32_768, 32_768, 32_768]
+    assert buffer.limit == DEFAULT_LIMITS.receive_buffer == 32_768
+
+
+def test_grows_also_where_the_beginning_of_what_comes_next_is_left() -> None:
+    buffer = ReceiveBuffer(20_000)
+    sizes = []
+    for _ in range(5):
+        sizes.append(fill(buffer))
+        left = bytes(buffer.data[buffer.end - 100 : buffer.end])
+        buffer.start = buffer.end - 100
+        buffer.reclaim()
+        assert bytes(buffer.data[buffer.start : buffer.end]) == left
+    assert sizes == [4_096, 8_192 - 100, 16_384 - 100, 20_000 - 100, 20_000 - 100]
 
 
 def test_grows_to_a_limit_that_is_no_power_of_two() -> None:
@@ -214,13 +226,13 @@ def test_the_same_view_is_lent_again_while_it_is_empty() -> None:
 
 def test_shrink_gives_back_the_room_of_an_idle_connection() -> None:
     buffer = ReceiveBuffer()
-    while len(buffer.data) < 65_536:
+    while len(buffer.data) < 32_768:
         fill(buffer)
         buffer.start = buffer.end
         buffer.reclaim()
     buffer.feed(b"rest")
     buffer.shrink()
-    assert len(buffer.data) == 65_536
+    assert len(buffer.data) == 32_768
     assert bytes(buffer.data[buffer.start : buffer.end]) == b"rest"
     buffer.start = buffer.end
     buffer.shrink()
@@ -274,7 +286,7 @@ def test_a_lean_buffer_grows_and_shrinks_as_any_other() -> None:
         sizes.append(fill(buffer))
         buffer.start = buffer.end
         buffer.reclaim()
-    assert sizes == [4_096, 8_192, 16_384, 32_768, 65_536, 65_536]
+    assert sizes == [4_096, 8_192, 16_384, 32_768, 32_768, 32_768]
     buffer.shrink()
     assert fill(buffer) == 4_096
     buffer.start = buffer.end

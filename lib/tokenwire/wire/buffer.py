@@ -140,6 +140,8 @@ class ReceiveBuffer:
                     self._hand_on()
             elif size != self._size:
                 self._allocate(self._size)
+        elif self._lent and end == len(self.data) < self.limit:
+            self._swap()  # the beginning of what comes next must not keep it small
         elif start:
             self.data[: end - start] = self.data[start:end]
             self.start, self.end = 0, end - start
