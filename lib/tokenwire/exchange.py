@@ -29,13 +29,8 @@ from tokenwire.errors import (
     RemoteProtocolError,
     StreamConsumedError,
 )
-from tokenwire.pipeline import (
-    EventPipeline,
-    Family,
-    Helper,
-    HelperPipeline,
-    RawPipeline,
-)
+from tokenwire.family import Family, Helper
+from tokenwire.pipeline import EventPipeline, HelperPipeline, RawPipeline
 from tokenwire.pool import Pool
 from tokenwire.refusals import is_stream, status_refusal
 from tokenwire.requests import Request

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
 from tokenwire.families.chat_events import ChatCompletionStreamEvent
-from tokenwire.pipeline import Family, Helper
+from tokenwire.family import Family, Helper
 from tokenwire.streams import AsyncStream, Source, Stream
 
 if TYPE_CHECKING:

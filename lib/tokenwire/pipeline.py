@@ -23,204 +23,31 @@ The end is judged here, once:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from tokenwire.errors import APIError, RemoteProtocolError, StreamDecodeError, StreamTruncatedError
+from tokenwire.errors import APIError, StreamDecodeError, StreamTruncatedError
 from tokenwire.families.faults import error_in
+from tokenwire.family import Accumulator, Family, Helper
+from tokenwire.frames import DONE, Frames, is_done
 from tokenwire.policy import DEFAULT_LIMITS, Limits
-from tokenwire.refusals import NO_JSON, json_in, not_a_stream
-from tokenwire.wire.body import ChunkedReader, Span
-from tokenwire.wire.coding import decompressor
+from tokenwire.refusals import NO_JSON, json_in
+from tokenwire.wire.body import ChunkedReader
 from tokenwire.wire.heads import ResponseHead
 from tokenwire.wire.http1 import ClientConnection
-from tokenwire.wire.sse import Decoder, Frame, ServerSentEvent
+from tokenwire.wire.sse import Frame, ServerSentEvent
 from tokenwire.wire.whole_chunks import WholeChunks
 
-__all__ = [
-    "Accumulator",
-    "Body",
-    "EventPipeline",
-    "Family",
-    "Helper",
-    "HelperPipeline",
-    "RawPipeline",
-]
+__all__ = ["EventPipeline", "HelperPipeline", "RawPipeline"]
 
-
-class Accumulator(Protocol):
-    """What a family makes of all the events of one stream."""
-
-    def add_run(self, events: list[Any], /) -> object: ...
-
-    @property
-    def complete(self) -> bool:
-        """Whether the events so far are a complete answer, should the body end here."""
-
-    @property
-    def terminal(self) -> bool:
-        """Whether nothing can follow any more."""
-
-    def snapshot(self) -> Any: ...
-
-
-class Family(Protocol):
-    """A module of `families`."""
-
-    @property
-    def name(self) -> str: ...
-
-    def decode(self, payload: bytes | bytearray) -> Any: ...
-
-    def decode_run(self, payloads: list[bytes], events: list[Any]) -> None: ...
-
-    def decode_whole(self, payload: bytes | bytearray) -> Any: ...
-
-    def text(self, event: Any) -> str: ...
-
-    @property
-    def Accumulator(self) -> Callable[[], Accumulator]: ...
-
-
-class Helper(Protocol):
-    """What a family puts behind `.stream()`: its own events in place of the wire's."""
-
-    @property
-    def accumulator(self) -> Accumulator: ...
-
-    def events(self, event: Any) -> list[Any]: ...
-
-    def end(self) -> list[Any]: ...
-
-    def snapshot(self) -> Any: ...
-
-    def final(self) -> Any: ...
-
-
-_DONE: Final = b"[DONE]"
 _TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
-
-#: How much of a stream without a single event is kept to tell what it was instead.
-_PREFACE: Final = 65_536
-
-
-class Body:
-    """Where the slices of one response's body come from: framing, then content coding."""
-
-    __slots__ = ("connection", "head", "reader", "unpack")
-
-    def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits) -> None:
-        assert connection.body is not None, "receive_head comes first"
-        self.connection = connection
-        self.head = head
-        self.reader = connection.body
-        self.unpack = decompressor(head.headers.get("content-encoding", ""), limits)
-
-    def unpacked(self, spans: list[Span], pieces: list[bytes]) -> None:
-        """Append what these spans of the buffer unpack to. Raises RemoteProtocolError behind what was good."""
-        assert self.unpack is not None
-        view = memoryview(self.connection.buffer.data)
-        for start, stop in spans:
-            self.unpack.decode(view[start:stop], pieces)
-
-
-class _Stream:
-    """What the two kinds of stream have in common: bytes to frames, and the end of the body.
-
-    done: the stream is over, well or badly. failure: what to raise once the events
-    before it are delivered, or None.
-    """
-
-    __slots__ = ("_body", "_breach", "_buffer", "_decoder", "_preface", "done", "failure")
-
-    def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits, *, views: bool) -> None:
-        self._body = Body(connection, head, limits)
-        self._decoder = Decoder(limits, views=views, error_field=not views)
-        self._buffer = connection.buffer
-        self._preface: bytearray | None = bytearray()
-        self._breach: RemoteProtocolError | None = None  # stands behind the last frame
-        self.done = False
-        self.failure: Exception | None = None
-
-    def _frames(self, *, one: bool = False) -> list[Frame]:
-        """All the frames that the buffer's bytes complete; a breach behind them is kept in `_breach`.
-
-        one: no further than the end of the chunk that is under way.
-        """
-        frames: list[Frame] = []
-        spans: list[Span] = []
-        body = self._body
-        try:
-            if one:
-                assert isinstance(body.reader, ChunkedReader)
-                body.reader.read(self._buffer, spans, one=True)
-            else:
-                body.reader.read(self._buffer, spans)
-        except RemoteProtocolError as error:
-            self._breach = error
-        try:
-            if body.unpack is None:
-                if self._preface is not None:
-                    self._keep_preface(self._buffer.data, spans)
-                self._decoder.scan(self._buffer.data, spans, frames)
-            else:
-                self._scan_unpacked(spans, frames)
-        except RemoteProtocolError as error:
-            self._breach = error  # it stands before what the framing may have had to say
-        if frames:
-            self._preface = None
-        return frames
-
-    def _scan_unpacked(self, spans: list[Span], frames: list[Frame]) -> None:
-        pieces: list[bytes] = []
-        try:
-            self._body.unpacked(spans, pieces)
-        finally:
-            for piece in pieces:
-                if self._preface is not None:
-                    self._keep_preface(piece, [(0, len(piece))])
-                self._decoder.scan(piece, [(0, len(piece))], frames)
-
-    def _keep_preface(self, data: bytes | bytearray, spans: list[Span]) -> None:
-        assert self._preface is not None
-        for start, stop in spans:
-            self._preface += data[start : min(stop, start + _PREFACE - len(self._preface))]
-
-    def _broken_off(self, why: str | None) -> str | None:
-        """The connection has ended, for this reason if any is known: what cuts the body, or None where it is whole."""
-        self._body.connection.receive_eof()
-        missing = self._body.reader.eof()
-        if why is None and missing is not None:
-            why = f"the connection was closed with the body unfinished ({missing} missing)"
-        return why
-
-    def _fail(self, error: Exception) -> None:
-        self.done = True
-        self.failure = error
-
-    def _nothing_follows(self, last: Any) -> None:
-        """[DONE] has come; last: the payload of the read's last frame. "data after [DONE]: not reused"."""
-        if self._body.unpack is None:  # compressed, the end of the coding itself would be taken for data
-            spoiled = not _is_done(last) or self._decoder.residue() is not None
-            self._body.connection.nothing_follows(spoiled=spoiled)
-
-    def _instead_of_events(self) -> APIError | None:
-        """The error for what stands where a stream was announced: JSON, or a page, under the wrong media type."""
-        if self._preface is None or not self._preface.lstrip().startswith((b"{", b"[", b"<")):
-            return None
-        return not_a_stream(bytes(self._preface), self._body.head)
-
-
-def _is_done(payload: Any) -> bool:
-    return len(payload) < 32 and bytes(payload).strip() == _DONE
 
 
 def _is_whole(payload: bytes) -> bool:
     """Whether the rest of a stream is one whole payload: JSON, or [DONE]."""
-    return _is_done(payload) or json_in(payload) is not NO_JSON
+    return is_done(payload) or json_in(payload) is not NO_JSON
 
 
-class EventPipeline(_Stream):
+class EventPipeline(Frames):
     """One streamed response as typed events.
 
     accumulator: the family's, fed with every event. events: how many there were on the wire.
@@ -329,17 +156,16 @@ class EventPipeline(_Stream):
             return []
         events = self._read(self._frames(), [])  # the chunk that had begun, if one waits
         why = self._broken_off(why)
-        if not self.done:
-            if self._breach is not None:
-                self._fail(self._breach)
-            else:
-                self._judge(events, why)
+        if self._breach is not None:
+            self._fail(self._breach)
+        else:
+            self._judge(events, why)
         return events
 
     def _passes(self, payload: bytes, name: str, error: APIError) -> bool:
         """Whether the stream goes on behind a payload that is no event: an empty one, a comment sent as data."""
         text = bytes(payload).strip()
-        if text == _DONE:
+        if text == DONE:
             self.done = self._marked = True
             return False
         if name == "error" and isinstance(error, StreamDecodeError):
@@ -421,7 +247,7 @@ class HelperPipeline(EventPipeline):
         return events
 
 
-class RawPipeline(_Stream):
+class RawPipeline(Frames):
     """One streamed response as server-sent events, undecoded; `data` is a view that is true until the next step.
 
     Only the framing is judged: what the events say is the reader's.
@@ -442,7 +268,7 @@ class RawPipeline(_Stream):
         frames = self._frames()
         for frame in frames:
             events.append(ServerSentEvent._make(frame))
-            if _is_done(frame[0]):
+            if is_done(frame[0]):
                 self.done = True
                 self._nothing_follows(frames[-1][0])
                 break
@@ -460,7 +286,7 @@ class RawPipeline(_Stream):
         if not self.done:
             why = self._broken_off(why)
             self._end(events)
-            if why is not None and not (events and _is_done(events[-1].data)):
+            if why is not None and not (events and is_done(events[-1].data)):
                 self._fail(StreamTruncatedError(f"The stream was cut: {why}.", events=self.events))
         return events
 

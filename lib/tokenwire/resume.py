@@ -40,7 +40,7 @@ from tokenwire.errors import (
     StreamTruncatedError,
 )
 from tokenwire.exchange import Exchange
-from tokenwire.pipeline import Accumulator, Family, Helper
+from tokenwire.family import Accumulator, Family, Helper
 
 __all__ = ["ResumingExchange"]
 

@@ -24,7 +24,7 @@ from typing import Any, Generic, Self, TypeVar
 from tokenwire.backends.sync import run
 from tokenwire.errors import StreamConsumedError
 from tokenwire.exchange import Exchange
-from tokenwire.pipeline import Family, Helper
+from tokenwire.family import Family, Helper
 from tokenwire.stats import Stats
 from tokenwire.wire.heads import ResponseHead
 from tokenwire.wire.sse import ServerSentEvent

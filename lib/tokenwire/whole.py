@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tokenwire.errors import APIError, APIResponseValidationError, LimitExceededError, StreamDecodeError
-from tokenwire.pipeline import Body, Family
+from tokenwire.family import Family
+from tokenwire.frames import Body
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.refusals import SHOWN, not_a_stream, status_refusal
 from tokenwire.wire.body import Span

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from tokenwire.families import chat, chat_types, responses
-from tokenwire.families.record import Record, open_reading
+from tokenwire.families.open_reading import open_reading
+from tokenwire.families.record import Record
 
 CHUNK = {
     "id": "c",

@@ -548,6 +548,13 @@ def test_an_event_without_an_end_meets_the_limit() -> None:
                 decoder.feed(piece)
 
 
+def test_an_event_is_sent_on_as_it_came() -> None:
+    raw = b"event: delta\nid: 7\nretry: 5\ndata: {\ndata: }\n\n"
+    (event,) = Decoder().feed(raw)
+    assert event.encode() == raw
+    assert ServerSentEvent(memoryview(b"x")).encode() == b"data: x\n\n"
+
+
 # -- The encoder ------------------------------------------------------------------------------------
 
 _one_line_text = st.text(alphabet=st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=20)

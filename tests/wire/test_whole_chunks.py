@@ -149,6 +149,62 @@ def test_what_is_remembered_of_heads_is_bounded() -> None:
         assert taken(chunk(event(HELLO, name)), chunks) == ([HELLO], b"", True)
 
 
+# -- A run that the strict reading does not take ------------------------------------------
+
+
+def opened(family: Any) -> tuple[ClientConnection, EventPipeline]:
+    """A chunked answer whose head has come."""
+    connection = ClientConnection()
+    connection.send_request("POST", "/v1", [(b"Host", b"localhost"), (b"Content-Length", b"0")])
+    connection.buffer.feed(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    head = connection.receive_head()
+    assert head is not None
+    return connection, EventPipeline(connection, head, family)
+
+
+def play(*reads: bytes) -> tuple[list[Any], EventPipeline]:
+    """The events of a chat stream that comes in these reads."""
+    connection, pipeline = opened(chat)
+    found = list(pipeline.receive())
+    for read in reads:
+        connection.buffer.reclaim()
+        connection.buffer.feed(read)
+        found += pipeline.receive()
+    return found, pipeline
+
+
+def test_an_odd_event_in_a_run_is_read_openly_and_those_behind_it_too() -> None:
+    odd = b'{"choices":[{"index":0,"delta":{"content":"odd"}}],"x_new":1}'
+    found, pipeline = play(chunk(event()), chunk(event()) + chunk(event(odd)) + chunk(event()))
+    assert [made.choices[0].delta.content for made in found] == ["Hello", "Hello", "odd", "Hello"]
+    assert (found[2].x_new, pipeline.failure) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (b"not JSON at all, but long enough", "not JSON"),
+        (b'{"a":' + b"[" * 250 + b"]" * 250 + b"}", "nested too deeply"),
+        (b'{"error":{"message":"no more"}}', "no more"),
+    ],
+    ids=["no JSON", "too deep", "an error"],
+)
+def test_a_bad_event_in_a_run_ends_it_behind_those_before(bad: bytes, words: str) -> None:
+    found, pipeline = play(chunk(event()), chunk(event()) + chunk(event(bad)) + chunk(event()))
+    assert len(found) == 2
+    assert pipeline.done
+    assert words in str(pipeline.failure)
+
+
+def test_a_beginning_that_waited_is_read_when_the_body_breaks_off() -> None:
+    whole = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+    found, pipeline = play(chunk(event()), chunk(event(whole))[:-4])  # no blank line came behind it
+    assert len(found) == 1
+    assert not pipeline.done
+    assert [made.choices[0].finish_reason for made in pipeline.receive_eof()] == ["stop"]
+    assert (pipeline.done, pipeline.failure) == (True, None)
+
+
 # -- Nobody can tell ---------------------------------------------------------------------
 
 TERMINAL = b'{"type":"response.completed","response":{"id":"r","object":"response","output":[]}}'
@@ -197,15 +253,10 @@ bodies = st.lists(pieces, max_size=8).map(b"".join)
 
 def outcome(wire: bytes, at: list[int], family: Any) -> tuple[Any, ...]:
     """All that can be told of a response that comes in these reads, and then ends."""
-    connection = ClientConnection()
-    connection.send_request("POST", "/v1", [(b"Host", b"localhost"), (b"Content-Length", b"0")])
-    connection.buffer.feed(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-    head = connection.receive_head()
-    assert head is not None
-    pipeline = EventPipeline(connection, head, family)
+    connection, pipeline = opened(family)
     found = list(pipeline.receive())
     reads = []
-    for piece in split(wire, at):
+    for piece in [chunk(event()), *split(wire, at)]:  # the first event shows that it is a stream
         if pipeline.done:
             break
         connection.buffer.reclaim()

@@ -28,8 +28,9 @@ from .chat_types import (
 )
 from .depth import SHALLOW, too_deep
 from .faults import error_in
+from .open_reading import open_reading
 from .parsing import response_format_param, tool_params
-from .record import REFUSALS, Event, Unknown, open_reading, strict_run
+from .record import REFUSALS, Event, Unknown, strict_run
 
 __all__ = [
     "Accumulator",

@@ -28,8 +28,9 @@ from .chat_types import (
     ChunkChoice,
     FunctionCall,
 )
+from .open_reading import open_reading
 from .partial import GrowingText
-from .record import Record, open_reading
+from .record import Record
 
 __all__ = ["Change", "ChoiceLog", "text_of"]
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from tokenwire.exchange import Exchange
 from tokenwire.families import chat, responses
 from tokenwire.families.parsing import is_type, tool_params
-from tokenwire.pipeline import Family
+from tokenwire.family import Family
 from tokenwire.resources.calls import Sender, seen_twice, split
 from tokenwire.resume import ResumingExchange
 

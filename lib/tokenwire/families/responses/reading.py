@@ -19,7 +19,8 @@ import msgspec
 from ...errors import StreamDecodeError
 from ..depth import SHALLOW, too_deep
 from ..faults import error_in
-from ..record import REFUSALS, Event, open_reading, strict_run
+from ..open_reading import open_reading
+from ..record import REFUSALS, Event, strict_run
 from .event_bases import UnknownEvent
 from .events import ResponseErrorEvent, ResponseStreamEvent
 from .response import Response
