@@ -35,6 +35,10 @@ __all__ = ["WholeChunks"]
 # afterwards, for a class of characters costs five times what `.` does.
 _HEAD: Final = re.compile(rb"([0-9A-Fa-f]{2,3})\r\n(?:event: (.*)\n)?data: ")
 
+# What a chunk that waits begins with. A size of 0 is the last chunk's.
+_SIZE_LINE: Final = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,2})\r\n")
+_HALF_A_LINE: Final = re.compile(rb"[1-9A-Fa-f][0-9A-Fa-f]{0,2}\r?")
+
 #: The largest chunk of this shape: three hex digits.
 _LARGEST: Final = 0xFFF
 
@@ -128,8 +132,12 @@ class WholeChunks:
 
 
 def _may_wait(data: bytearray, pos: int, end: int, limit: int) -> bool:
-    """Whether what begins here is part of a chunk, and holds no whole event."""
-    if end - pos > min(_LARGEST, limit // 2) or data.startswith(b"0", pos):  # "0": it may be the last chunk
+    """Whether what begins here is part of a chunk that has not come whole, and holds no whole event."""
+    line = _SIZE_LINE.match(data, pos, end)
+    if line is None:
+        return _HALF_A_LINE.fullmatch(data, pos, end) is not None
+    inside = line.end()
+    if end - inside >= int(line[1], 16) or end - pos > limit // 2:
         return False
-    # The chunk-size line has one line end, so behind it there is one at most. An event ends with two.
-    return data.count(b"\n", pos, end) + data.count(b"\r", pos, end) - data.count(b"\r\n", pos, end) <= 2
+    # An event ends with two line ends.
+    return data.count(b"\n", inside, end) + data.count(b"\r", inside, end) - data.count(b"\r\n", inside, end) <= 1
