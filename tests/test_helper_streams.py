@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 import tokenwire
@@ -12,6 +13,11 @@ from tokenwire.backends.memory import EOF, MemoryBackend
 from tokenwire.backends.sync import run
 from tokenwire.types.chat import ParsedChatCompletion
 from tokenwire.types.responses import ParsedResponse
+
+
+class Poem(msgspec.Struct):
+    title: str
+
 
 CUT = next(fact for fact in CHAT if fact.name == "neither")
 
@@ -116,3 +122,39 @@ def test_async() -> None:
     run(chat())
     run(responses())
     run(left())
+
+
+@pytest.mark.parametrize("typed", [False, True], ids=["text", "a type"])
+def test_after_an_error_that_was_caught_there_is_no_final_object(typed: bool) -> None:
+    """A cut-off answer is never taken for a whole one, also by whoever passed over the error."""
+    asked: dict[str, Any] = {"response_format": Poem} if typed else {}
+    with (
+        tokenwire.Client(**options(CUT)) as client,
+        client.chat.completions.stream(model="m", messages=[], **asked) as stream,
+    ):
+        with pytest.raises(tokenwire.StreamTruncatedError) as told:
+            stream.until_done()
+        assert list(stream) == []
+        with pytest.raises(tokenwire.StreamTruncatedError, match="no whole answer") as again:
+            stream.get_final_completion()
+        assert again.value.snapshot == stream.snapshot
+        assert again.value.events == told.value.events > 0
+
+
+def test_after_an_error_that_was_caught_there_is_no_final_response_either() -> None:
+    cut = next(fact for fact in RESPONSES if b"response.completed" in fact.answer())
+
+    async def main() -> None:
+        wire = cut.answer()
+        answer = wire[: wire.index(b"response.completed") - 20]
+        backend = MemoryBackend([[answer, EOF]])
+        async with (
+            tokenwire.AsyncClient(api_key="k", base_url="http://test", backend=backend) as client,
+            client.responses.stream(model="m", input="") as stream,
+        ):
+            with pytest.raises(tokenwire.StreamTruncatedError):
+                await stream.until_done()
+            with pytest.raises(tokenwire.StreamTruncatedError, match="no whole answer"):
+                await stream.get_final_response()
+
+    run(main())

@@ -47,7 +47,7 @@ class Exchange(Sending):
     `open`, `start`, then `read` until it returns nothing; or `whole`.
     """
 
-    __slots__ = ("_early", "_ended", "_reading", "pipeline")
+    __slots__ = ("_early", "_ended", "_reading", "_well", "pipeline")
 
     def __init__(self, pool: Pool, request: Request) -> None:
         super().__init__(pool, request)
@@ -55,6 +55,7 @@ class Exchange(Sending):
         self._early: list[Any] | None = None
         self._reading = False
         self._ended = False
+        self._well = False  # it ended, and well
 
     # -- the three ways to use it -----------------------------------------------------
 
@@ -172,6 +173,8 @@ class Exchange(Sending):
         finally:
             self._reading = False
         failure = pipeline.failure
+        if not self._ended:
+            self._well = failure is None
         self._end(None)
         if failure is not None:
             raise failure
@@ -319,6 +322,11 @@ class Exchange(Sending):
             self.abort()
             self._end(None)
             raise
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the stream was read to its end, and that was no error."""
+        return self._well
 
     @property
     def closed(self) -> bool:

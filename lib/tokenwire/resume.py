@@ -249,6 +249,11 @@ class ResumingExchange(Exchange):
         await (super().checkpoint() if later is None else later.checkpoint())
 
     @property
+    def ended_well(self) -> bool:
+        """As Exchange.ended_well."""
+        return self._well if self._later is None else self._later.ended_well
+
+    @property
     def closed(self) -> bool:
         """As Exchange.closed."""
         return self._connection is None and all(one.closed for one in (self._later, self._opening) if one is not None)

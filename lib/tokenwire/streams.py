@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from tokenwire.backends.sync import run
-from tokenwire.errors import StreamConsumedError
+from tokenwire.errors import StreamConsumedError, StreamTruncatedError
 from tokenwire.exchange import Exchange
 from tokenwire.family import Family, Helper
 from tokenwire.stats import Stats
@@ -81,8 +81,14 @@ class Source(Generic[E]):
         return None if pipeline is None or pipeline.accumulator is None else pipeline.accumulator.snapshot()
 
     def final(self) -> Any:
-        """The helper's final object."""
+        """The helper's final object. Raises StreamTruncatedError where an error ended the stream, and was told then."""
         assert self.helper is not None
+        if not self.exchange.ended_well:
+            raise StreamTruncatedError(
+                "There is no whole answer: the stream was ended by an error, which was raised when it was read.",
+                snapshot=self.snapshot(),
+                events=self.exchange.stats.events,
+            )
         return self.helper.final()
 
     def close(self) -> None:
