@@ -527,6 +527,43 @@ def test_a_goodbye_behind_a_send_that_was_given_up(way: Way, tls: bool) -> None:
     way.run(main)
 
 
+@async_ways
+def test_sending_without_waiting(way: Way) -> None:
+    """What is taken arrives, in order; a full window takes no more, and a connection that was closed nothing."""
+    backend = way.backend
+
+    async def main() -> None:
+        async with connected(backend, False) as (transport, peer):
+            send_now: Callable[[bytes], int] | None = getattr(transport, "send_now", None)
+            if send_now is None:
+                pytest.skip("this backend always waits")
+            taken = 0
+            while count := send_now(BIG[taken % len(BIG) :]):
+                taken += count
+                assert taken < 1 << 30
+            left = memoryview(BIG)[taken % len(BIG) :]
+            got = bytearray()
+
+            async def send() -> None:
+                await transport.send(left, backend.now() + PATIENCE)
+                await backend.event().wait(None)
+
+            async def receive() -> None:
+                peer.setblocking(False)
+                while len(got) < taken + len(left):
+                    try:
+                        got.extend(peer.recv(1 << 20))
+                    except BlockingIOError:
+                        await backend.sleep(0.001)
+
+            await backend.first(send, receive)
+            assert bytes(got) == BIG * (len(got) // len(BIG))
+            transport.abort()
+            assert send_now(b"late") == 0
+
+    way.run(main)
+
+
 # -- polls --------------------------------------------------------------------------------
 
 

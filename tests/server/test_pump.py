@@ -278,6 +278,55 @@ def test_cancelled_at_every_await_apart_from_its_connection(live: Any, stream: b
         assert transport.ended in ("closed", "aborted")
 
 
+class Prompt(Scripted):
+    """A transport that takes at most so many bytes of each piece without waiting."""
+
+    room = 0
+
+    def send_now(self, data: bytes) -> int:
+        taken = data[: self.room]
+        self.sent.append(taken)
+        return len(taken)
+
+
+@pytest.mark.parametrize("room", [0, 7, 1_000_000])
+@pytest.mark.parametrize("name", ["asyncio", "trio"])
+def test_tokens_that_come_after_a_wait_leave_without_another(
+    name: str, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whatever of them finds no room follows in order."""
+    monkeypatch.setattr(Prompt, "room", room)
+    words = [f"word-{number}" for number in range(20)]
+
+    async def handler(request: Request) -> AsyncIterator[str]:
+        assert request.clock is not None
+        for word in words:
+            await request.clock.sleep(0)
+            yield word
+
+    backend = named(name)
+
+    async def main() -> Prompt:
+        transport = Prompt(asking(CHAT), backend.checkpoint)
+        transport.forever = lambda: backend.sleep(3600)  # type: ignore[method-assign]
+        await served(name, handler, transport)
+        return transport
+
+    transport = backend.run(main)
+    assert transport.ended == "closed"
+    head, _, body = b"".join(transport.sent).partition(b"\r\n\r\n")
+    said = b""
+    while body:  # RFC 9112, 7.1
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        said, body = said + body[:length], body[length + 2 :]
+    chunks = [json.loads(line[6:]) for line in said.split(b"\n") if line.startswith(b"data: {")]
+    assert [chunk["choices"][0]["delta"].get("content") for chunk in chunks] == ["", *words, None]
+    assert head.startswith(b"HTTP/1.1 200 ")
+    if room > 1000:  # the head with the first token, a send for each of the others, the end
+        assert len(transport.sent) == len(words) + 1
+
+
 @LIVES
 def test_an_answer_without_tokens(live: Any) -> None:
     async def silent(request: Request) -> AsyncIterator[str]:

@@ -184,6 +184,12 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         if self._lost:
             raise self._broken()
 
+    def send_now(self, data: bytes) -> int:
+        if self._blocked or self._lost or self._transport.is_closing():
+            return 0
+        self._transport.write(data)
+        return len(data)
+
     def abort(self) -> None:
         # In a fork's child the transport is the parent's: to close it would take the socket
         # out of the epoll set that the two share.

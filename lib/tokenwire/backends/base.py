@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Backend", "Event", "Listener", "Origin", "Start", "Transport"]
+__all__ = ["Backend", "Event", "Listener", "Origin", "SendsNow", "Start", "Transport"]
 
 #: Begins an async function in a task of its own, and returns at once.
 Start = Callable[[Callable[[], Awaitable[None]]], object]
@@ -72,6 +72,16 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Say goodbye (TLS close_notify) and close. Idempotent; cancelled, it has closed all the same."""
+
+
+class SendsNow(Protocol):
+    """What some transports can besides."""
+
+    def send_now(self, data: bytes) -> int:
+        """Hand over what can be without waiting: how many bytes. 0 where the connection is broken: `send` says so.
+
+        No checkpoint: for those who come from one.
+        """
 
 
 class Event(Protocol):

@@ -63,6 +63,12 @@ class TrioTransport:
             except BlockingIOError:
                 await self._wait(trio.lowlevel.wait_writable, deadline)
 
+    def send_now(self, data: bytes) -> int:
+        try:
+            return self._sock.send(data)
+        except OSError:
+            return 0
+
     async def _wait(self, ready: Callable[[socket.socket], Awaitable[None]], deadline: float | None) -> None:
         if self._sock.fileno() < 0:
             raise ConnectionAbortedError("the connection was closed here")

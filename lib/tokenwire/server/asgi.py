@@ -114,6 +114,7 @@ class _AsgiChannel:
         self._receive = receive
         self._to_server = send
         self._limits = limits
+        self.send_now = None  # a server's send may wait
         self._more = True  # of the request's body
         self._sending_since: float | None = None
         self.method: str = scope["method"]

@@ -110,6 +110,7 @@ class Outliving:
         self.method = channel.method
         self.target = channel.target
         self.headers = channel.headers
+        self.send_now = None
 
     async def read_body(self) -> bytes | bytearray:
         return await self._channel.read_body()

@@ -6,7 +6,7 @@ ours (connection.py), or an ASGI server (asgi.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
 __all__ = ["Channel", "ClientGone", "RawHeaders"]
@@ -26,6 +26,10 @@ class Channel(Protocol):
     An answer is one call of `answer`, or any number of `send`. Each is a checkpoint, returns when
     the data has been taken off our hands, and raises ClientGone where the client has gone, or took
     nothing for `ServerLimits.write` seconds. One task sends at a time; another may `watch` meanwhile.
+
+    send_now: as `send`, for a piece that is not the first, and without waiting, or None where there is no such
+    way. False: that could not be, or not to its end; what is left is held, and goes ahead of what `send` is given
+    next. No checkpoint.
     """
 
     @property
@@ -36,6 +40,9 @@ class Channel(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def send_now(self) -> Callable[[bytes], bool] | None: ...
 
     async def read_body(self) -> bytes | bytearray:
         """The whole body. Raises RequestError (400, 408, 413), ClientGone."""

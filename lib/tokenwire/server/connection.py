@@ -173,6 +173,9 @@ class _WireChannel:
         self._http = http
         self._limits = limits
         self._own = own
+        self._held = b""  # framed, and not sent yet
+        self._now: Callable[[bytes], int] | None = getattr(transport, "send_now", None)
+        self.send_now = None if self._now is None else self._send_now
         self.method = "" if head is None else head.method
         self.target = "" if head is None else head.target
         self.headers: Mapping[str, str] = (
@@ -240,10 +243,21 @@ class _WireChannel:
         framed = opening + http.send_data(data)
         if last:
             framed += http.send_end()
+        if self._held:
+            framed, self._held = self._held + framed, b""
         try:  # as _send does, without its frame: this is each token's way
             await self._transport.send(framed, self._backend.now() + self._limits.write)
         except (OSError, TimeoutError):
             raise ClientGone from None
+
+    def _send_now(self, data: bytes) -> bool:
+        assert self._now is not None
+        framed = self._http.send_data(data)
+        sent = self._now(framed)
+        if sent == len(framed):
+            return True
+        self._held = framed[sent:]
+        return False
 
     async def _send(self, data: bytes) -> None:
         try:

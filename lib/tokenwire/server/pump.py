@@ -8,7 +8,8 @@ Theory of operation. Three functions run together until one returns:
 
 A token that came after a wait, the first one too, is sent at once, by produce
 itself: nothing is gained by holding it, and waking another task for it would
-cost more than the send. Tokens that the handler yields without waiting are
+cost more than the send. Nor does that send wait (`_at_once`), where the client keeps up: the
+others had their turn while the handler waited. Tokens that the handler yields without waiting are
 gathered. They must leave as soon as it does wait; to see that moment, produce drives
 the handler's `__anext__` by hand (`_noticing`): an awaitable that waits shows so by
 yielding to the event loop, and just then, synchronously, write is woken. So there is
@@ -103,6 +104,7 @@ class Pump:
         self._head: RawHeaders | None = head  # until it is sent
         self._first = session.start()
         self._opened = False  # whether that, and the head, are sent or pending
+        self._send_now = channel.send_now
         self._pending: list[bytes] = []
         self._size = 0
         self._sending = False
@@ -151,7 +153,9 @@ class Pump:
                     frames = session.token(token)
                     meter.tokens += meter.per_token
                     if self._request.stream and (frames or not self._opened):
-                        await self._add(frames)
+                        left = self._at_once(frames)
+                        if left is not None:
+                            await self._add(left)
                     elif self._gone:
                         raise ClientGone  # asyncio: the handler has swallowed its cancellation
                 last = session.end()
@@ -168,6 +172,18 @@ class Pump:
         self._waited = True
         if self._pending:
             self._wake.set()
+
+    def _at_once(self, frames: bytes) -> bytes | None:
+        """Send the frames of a token that came after a wait, where that needs no other: what is yet to be added."""
+        send_now = self._send_now
+        if not self._waited or send_now is None or self._head or self._pending or self._sending or self._gone:
+            return frames
+        self._sent_at = self._backend.now()
+        self._meter.bytes += len(frames)
+        if not send_now(frames):
+            return b""  # the channel holds the rest, and sends it ahead of this
+        self._waited = False
+        return None
 
     async def _add(self, frames: bytes) -> None:
         if self._gone:
