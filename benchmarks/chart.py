@@ -16,6 +16,8 @@ TITLES = {
     "import": "time to import",
     "tools": "CPU per token, tool calls",
     "structured": "CPU per token, structured output",
+    "serve": "CPU of a server per token, as fast as it can",
+    "serve-paced": "CPU of a server per token, 200 streams, a token each 20 ms",
     "snapshots": "CPU per token, snapshot read at each delta",
 }
 

@@ -3,7 +3,7 @@
 A rival is a module in `rivals/`. It has
 
     LABEL        what the table calls it
-    KIND         "async", "sync" or "whole"
+    KIND         "async", "sync", "whole" or "server"
     LOOPS        which of "asyncio", "uvloop", "trio" it runs under ("none" for sync and whole)
     SCENARIOS    which scenarios it can play
     PACKAGES     whose versions the report states; all must be importable
@@ -14,6 +14,7 @@ and, by KIND,
     async        client(call) -> async context manager; async consume(client, call, lap) -> Tally
     sync         client(call) -> context manager; consume(client, call, lap) -> Tally
     whole        run(call, lap) -> Tally: it plays all the streams of the call itself
+    server       run(call, listening): serve until the process is ended; listening(port) once that can be connected to
 
 consume plays one stream: send the request, take the first event, `lap.open()`, read the rest,
 `lap.close()`. The window of a lap opens when the last of its streams has said open() and closes
@@ -22,11 +23,13 @@ when the last has said close(): set-up is outside (the request scenario counts s
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import resource
 import socket
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +38,26 @@ import payloads
 API_KEY = "sk-benchmark"
 PROMPT = "Write a poem about the moon."
 MODEL = payloads.MODEL
+GO = "GO"  # the prompt that a server of the serve scenarios answers by letting all its streams go on
+
+
+class Unavailable(Exception):
+    """The rival cannot run here; the text says why."""
+
+
+def run_loop(loop: str, main: Callable[[], Awaitable[Any]]) -> Any:
+    """Run an async function on the loop of this name."""
+    if loop == "trio":
+        import trio
+
+        return trio.run(main)
+    if loop == "uvloop":
+        try:
+            import uvloop
+        except ImportError as error:
+            raise Unavailable("uvloop is not installed") from error
+        return uvloop.run(main())  # type: ignore[arg-type]  # a coroutine
+    return asyncio.run(main())  # type: ignore[arg-type]  # a coroutine
 
 
 class Tally(NamedTuple):
@@ -106,9 +129,13 @@ class Call:
     @property
     def body(self) -> dict[str, Any]:
         """The request of those who build it by hand."""
+        return self.asking(PROMPT)
+
+    def asking(self, prompt: str) -> dict[str, Any]:
+        """The body of a request with this prompt."""
         if self.family == "responses":
-            return {"model": MODEL, "input": PROMPT, "stream": True}
-        return {"model": MODEL, "messages": [{"role": "user", "content": PROMPT}], "stream": True}
+            return {"model": MODEL, "input": prompt, "stream": True}
+        return {"model": MODEL, "messages": [{"role": "user", "content": prompt}], "stream": True}
 
     @property
     def headers(self) -> dict[str, str]:

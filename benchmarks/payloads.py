@@ -158,7 +158,7 @@ def _chat(kind: str, tokens: int) -> Script:
 # -- Responses -----------------------------------------------------------------
 
 
-def _response(status: str, output: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
+def response(status: str, output: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "id": RESPONSE_ID,
         "object": "response",
@@ -215,8 +215,8 @@ def _responses(kind: str, tokens: int) -> Script:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": tokens + 12,
     }
-    opening = HEAD + event("response.created", response=_response("in_progress", [], None))
-    opening += event("response.in_progress", response=_response("in_progress", [], None))
+    opening = HEAD + event("response.created", response=response("in_progress", [], None))
+    opening += event("response.in_progress", response=response("in_progress", [], None))
     if kind == "tools":
         item_id = "fc_" + ITEM_ID[4:]
         call = {"id": item_id, "type": "function_call", "call_id": CALL_ID, "name": "list_harbours"}
@@ -248,7 +248,7 @@ def _responses(kind: str, tokens: int) -> Script:
         closing += event("response.content_part.done", **where, part={**part_of, "text": text})
         item = {**message, "status": "completed", "content": [{**part_of, "text": text}]}
     closing += event("response.output_item.done", output_index=0, item=item)
-    closing += event("response.completed", response=_response("completed", [item], usage))
+    closing += event("response.completed", response=response("completed", [item], usage))
     return Script(
         opening=opening,
         ticks=[framed(type_, data) for data in payloads],

@@ -75,6 +75,8 @@ IDLE = {"streams": 10_000, "tokens": 1}
 # The official SDK allows 1,000 connections; beyond that its pool looks through all of them for each request.
 IDLE_FEW = {"streams": 900, "tokens": 1}
 ACCUMULATE = {"streams": 20, "tokens": 200}
+SERVE = {"streams": 20, "tokens": 1000}
+SERVE_PACED = {"streams": 200, "tokens": 100, "interval_us": 20_000}
 
 ASYNC = (
     "openai_create",
@@ -88,6 +90,15 @@ ASYNC = (
     "tokenwire_create",
     "tokenwire_batches",
     "tokenwire_stream",
+)
+
+SERVERS = (
+    "floor_serve",
+    "floor_asgi",
+    "tokenwire_serve",
+    "tokenwire_asgi",
+    "starlette_streaming",
+    "sse_starlette",
 )
 
 
@@ -144,14 +155,21 @@ def catalogue() -> Iterator[Measurement]:
         for rival in ("openai_stream", "tokenwire_stream"):
             yield one("structured", rival, "asyncio", ACCUMULATE)
 
+        for rival in ("openai_create", "openai_aiohttp", "httpx2_by_hand"):
+            yield one("idle", rival, "asyncio", IDLE_FEW)
+        for rival in ("aiohttp_by_hand", "pyreqwest_by_hand"):
+            yield one("idle", rival, "asyncio", IDLE)
+        for loop in ("asyncio", "uvloop"):
+            yield one("idle", "tokenwire_create", loop, IDLE)
+
+        for scenario, options in (("serve", SERVE), ("serve-paced", SERVE_PACED)):
+            for rival in SERVERS:
+                for loop in ("asyncio", "uvloop"):
+                    yield one(scenario, rival, loop, options)
+            yield one(scenario, "tokenwire_serve", "trio", options)
+
     for rival in ("openai_stream", "tokenwire_stream"):
         yield Measurement("snapshots", rival, "asyncio", options=FIREHOSE)
-    for rival in ("openai_create", "openai_aiohttp", "httpx2_by_hand"):
-        yield Measurement("idle", rival, "asyncio", options=IDLE_FEW)
-    for rival in ("aiohttp_by_hand", "pyreqwest_by_hand"):
-        yield Measurement("idle", rival, "asyncio", options=IDLE)
-    for loop in ("asyncio", "uvloop"):
-        yield Measurement("idle", "tokenwire_create", loop, options=IDLE)
     for module in ("openai", "tokenwire", "tokenwire.client", "httpx2", "aiohttp", "pyreqwest.client"):
         yield Measurement("import", module, "none")
 
@@ -179,6 +197,10 @@ QUICK = {
     "requests/chat/asyncio/plain/tokenwire_create",
     "requests/chat/asyncio/plain/aiohttp_by_hand",
     "idle/chat/asyncio/plain/tokenwire_create",
+    "idle/responses/asyncio/plain/tokenwire_create",
+    "serve/chat/asyncio/plain/tokenwire_serve",
+    "serve/chat/asyncio/plain/tokenwire_asgi",
+    "serve/chat/asyncio/plain/sse_starlette",
     "import/chat/none/plain/openai",
     "import/chat/none/plain/tokenwire",
     "import/chat/none/plain/tokenwire.client",
@@ -261,12 +283,12 @@ def origin(core: int | None) -> Iterator[dict[str, Any]]:
 
 
 def measure(
-    what: Measurement, where: dict[str, Any], control: Control, core: int | None, timeout: float
+    what: Measurement, where: dict[str, Any], control: Control, cores: list[int | None], timeout: float
 ) -> dict[str, Any]:
     """One worker process; what it said, and what the origin spent meanwhile."""
     if what.tls and not where["tls_port"]:
         return {"unavailable": "no openssl command to make a certificate with"}
-    call: dict[str, Any] = {"core": core}
+    call: dict[str, Any] = {"core": cores[1], "other_core": cores[0]}
     if what.scenario == "import":
         call["import"] = what.rival
     else:
@@ -348,8 +370,9 @@ class Progress:
 
 
 def reference(rows: list[tuple[str, list[float]]]) -> float | None:
-    """What ratios are taken against: the official SDK, where the group has it, else the first floor."""
-    for wanted in ("/plain/openai_create", "/plain/openai_stream", "/plain/openai", "/plain/floor_epoll"):
+    """What ratios are taken against: the official SDK, where the group has it, sse-starlette, else the floor."""
+    names = ("openai_create", "openai_stream", "openai", "sse_starlette", "floor_epoll")
+    for wanted in (f"/plain/{name}" for name in names):
         for name, values in rows:
             if name.endswith(wanted):
                 return median(values)
@@ -448,7 +471,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
                 progress.step(what.id)
                 if what.id in skipped:
                     continue
-                result = measure(what, where, control, cores[1], options.timeout)
+                result = measure(what, where, control, cores, options.timeout)
                 line = {
                     "id": what.id,
                     "scenario": what.scenario,

@@ -17,13 +17,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from harness import Call, Control, Lap, Tally, cpu, resident
+from harness import Call, Control, Lap, Tally, Unavailable, cpu, resident, run_loop
+from serving import measure_server
 
 UNAVAILABLE = 3  # exit status: the rival cannot run here
-
-
-class Unavailable(Exception):
-    """The rival cannot run here; the text says why."""
 
 
 def load(name: str) -> Any:
@@ -49,20 +46,6 @@ async def side_by_side_trio(plays: list[Callable[[], Awaitable[None]]]) -> None:
     async with trio.open_nursery() as nursery:
         for play in plays:
             nursery.start_soon(play)
-
-
-def run_loop(loop: str, main: Callable[[], Awaitable[Any]]) -> Any:
-    if loop == "trio":
-        import trio
-
-        return trio.run(main)
-    if loop == "uvloop":
-        try:
-            import uvloop
-        except ImportError as error:
-            raise Unavailable("uvloop is not installed") from error
-        return uvloop.run(main())  # type: ignore[arg-type]  # a coroutine
-    return asyncio.run(main())  # type: ignore[arg-type]  # a coroutine
 
 
 async def play_async(rival: Any, client: Any, call: Call, lap: Lap) -> Tally:
@@ -242,9 +225,10 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 def main() -> int:
     given = json.loads(sys.argv[1])
-    core = given.pop("core", None)
+    core, other = given.pop("core", None), given.pop("other_core", None)
+    serves = given.get("scenario", "").startswith("serve")
     if core is not None:
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, {other if serves else core})  # what is measured has `core`
     if "import" in given:
         try:
             print(json.dumps(measure_import(given["import"])))
@@ -255,12 +239,15 @@ def main() -> int:
     call = Call(**given)
     if call.cafile:
         os.environ["SSL_CERT_FILE"] = call.cafile
-    control = Control(call.control_port)
     try:
         rival = load(call.rival)
         reason = getattr(rival, "unavailable", lambda: None)()
         if reason:
             raise Unavailable(reason)
+        if serves:
+            print(json.dumps({**measure_server(call, core), "versions": versions(rival.PACKAGES)}))
+            return 0
+        control = Control(call.control_port)
         if call.scenario == "idle":
             print(json.dumps(measure_idle(rival, call, control)))
             return 0
