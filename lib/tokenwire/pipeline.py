@@ -90,7 +90,7 @@ class EventPipeline(Frames):
         else:
             payloads: list[bytes] = []
             all_taken = False
-            if chunks.in_step:
+            if chunks.settled or chunks.in_step:
                 all_taken = chunks.take(self._buffer, payloads)
                 self._decode_run(payloads, decoded)
                 if all_taken and len(decoded) == len(payloads):

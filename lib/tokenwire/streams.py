@@ -196,7 +196,9 @@ class AsyncStream(_StreamBase[E]):
             return self._slice(*rest)  # type: ignore[return-value] # a batch is never empty
         if source.mode != "events":
             source.choose("events")
-        batch = await source.read()
+        batch: list[E] = await source.read()
+        if len(batch) == 1:  # a token a read, as models send them
+            return batch[0]
         if not batch:
             raise StopAsyncIteration
         return self._slice(batch, 0)  # type: ignore[return-value]
@@ -307,6 +309,8 @@ class Stream(_StreamBase[E]):
         if source.mode != "events":
             source.choose("events")
         batch: list[E] = run(source.read())
+        if len(batch) == 1:
+            return batch[0]
         if not batch:
             raise StopIteration
         self._ready = iter(batch)

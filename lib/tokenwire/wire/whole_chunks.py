@@ -86,13 +86,14 @@ _CRLF: Final = _Shape(b"\r\n")
 class WholeChunks:
     """Takes runs of one-event chunks out of the buffer, for one response."""
 
-    __slots__ = ("_alone", "_decoder", "_reader", "_shape")
+    __slots__ = ("_decoder", "_reader", "_shape", "settled")
 
     def __init__(self, reader: ChunkedReader, decoder: Decoder) -> None:
         self._reader = reader
         self._decoder = decoder
         self._shape = _LF
-        self._alone = False  # nothing was left to the reader and the decoder since they were last looked at
+        #: In step for certain: nothing was left to the reader and the decoder since.
+        self.settled = False
 
     @staticmethod
     def fits(limits: Limits) -> bool:
@@ -102,7 +103,7 @@ class WholeChunks:
     @property
     def in_step(self) -> bool:
         """Whether the next byte begins a chunk, and an event."""
-        return self._alone or (self._reader.between_chunks and self._decoder.fresh)
+        return self.settled or (self._reader.between_chunks and self._decoder.fresh)
 
     def take(self, buffer: ReceiveBuffer, payloads: list[bytes]) -> bool:
         """Append the payloads of the run that the buffer begins with, and consume it. Only while `in_step`.
@@ -123,9 +124,9 @@ class WholeChunks:
             pos += len(head) + size + tail
         buffer.start = pos
         if pos == end or _may_wait(data, pos, end, buffer.limit):
-            self._alone = True
+            self.settled = True
             return True
-        self._alone = False
+        self.settled = False
         if not payloads and data.find(shape.tail, pos, end) < 0:
             self._shape = _CRLF if shape is _LF else _LF  # for the next read
         return False
