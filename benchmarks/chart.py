@@ -34,6 +34,7 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
 
     groups: dict[tuple[str, str], dict[str, list[float]]] = {}
     units: dict[tuple[str, str], str] = {}
@@ -82,7 +83,7 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
                 panel.set_xlim(min(middles) / 3, most * 4)
             else:
                 panel.set_xlim(0, most * 1.15)
-            panel.set_ylim(-0.6, max(len(found), 4) - 0.4)
+            panel.set_ylim(min(0, len(found) - 4) - 0.6, len(found) - 0.4)  # few bars stand on top, as wide as many
             panel.set_title(f"{TITLES.get(key[0], key[0])} ({key[1]})", loc="left", fontsize=10, weight="bold")
             panel.set_xlabel(f"{units[key]}{', logarithmic' if wide else ''}; less is better", fontsize=8)
             panel.tick_params(labelsize=8)
@@ -91,5 +92,7 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
                 text = f" {middle:,.0f}" if middle >= 100 else f" {middle:.3g}"
                 panel.text(max(values), place, text, va="center", fontsize=7.5)
     stated = lines[0]["machine"]
+    key = [Patch(color=OURS, label="tokenwire"), Patch(color=RIVAL, label="others"), Patch(color=FLOOR, label="floors")]
+    figure.legend(handles=key, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.suptitle(f"tokenwire and others: {stated['python']}, {stated['cpu']}, {stated['cores']} cores", fontsize=9)
     figure.savefig(path, dpi=130)

@@ -46,7 +46,8 @@ def test_noticing_what_does_not_wait() -> None:
     assert (done.value.value, waits) == ("ready", [])
 
 
-def test_noticing_what_waits_passes_everything_through() -> None:
+@pytest.mark.parametrize("first", [1, None])
+def test_noticing_what_waits_passes_everything_through(first: int | None) -> None:
     async def waiting() -> list[Any]:
         found = [await trap("one")]
         try:
@@ -59,11 +60,11 @@ def test_noticing_what_waits_passes_everything_through() -> None:
     driver, waits = noticed(waiting())
     assert driver.send(None) == "one"
     assert waits == ["waits"]
-    assert driver.send(1) == "two"
+    assert driver.send(first) == "two"
     assert driver.throw(KeyError("k")) == "three"
     with pytest.raises(StopIteration) as done:
         driver.send(3)
-    assert done.value.value == [1, "KeyError('k')", 3]
+    assert done.value.value == [first, "KeyError('k')", 3]
     assert waits == ["waits"]
 
 
@@ -81,17 +82,20 @@ def test_noticing_lets_errors_through(traps: int) -> None:
         driver.send(None)
 
 
-def test_noticing_closed_closes() -> None:
+@pytest.mark.parametrize("resumed", [0, 1])
+def test_noticing_closed_closes(resumed: int) -> None:
     closed = []
 
     async def waiting() -> None:
         try:
             await trap(None)
+            await trap(None)
         finally:
             closed.append(True)
 
     driver, _ = noticed(waiting())
-    driver.send(None)
+    for _ in range(1 + resumed):
+        driver.send(None)
     driver.close()
     assert closed == [True]
 
