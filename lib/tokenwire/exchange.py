@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from tokenwire.backends.ticks import at_once, coalesced
 from tokenwire.connections import Connection
 from tokenwire.errors import (
     APIConnectionError,
@@ -40,6 +41,10 @@ from tokenwire.wire.heads import ResponseHead
 
 __all__ = ["Exchange"]
 
+#: Events behind which a stream is under way, though none of them was seen to be a token: its tokens may be of a
+#: kind that we do not know, or be read raw.
+_PRELUDE: Final = 16
+
 
 class Exchange(Sending):
     """One request and its response, over one connection at a time.
@@ -47,7 +52,7 @@ class Exchange(Sending):
     `open`, `start`, then `read` until it returns nothing; or `whole`.
     """
 
-    __slots__ = ("_early", "_ended", "_reading", "_well", "pipeline")
+    __slots__ = ("_coalesce", "_early", "_ended", "_reading", "_well", "pipeline")
 
     def __init__(self, pool: Pool, request: Request) -> None:
         super().__init__(pool, request)
@@ -56,6 +61,7 @@ class Exchange(Sending):
         self._reading = False
         self._ended = False
         self._well = False  # it ended, and well
+        self._coalesce = request.coalesce  # None as soon as it is done, too
 
     # -- the three ways to use it -----------------------------------------------------
 
@@ -109,6 +115,8 @@ class Exchange(Sending):
         if self._early:
             self._note_events()
         self._settle()
+        if self._coalesce is not None:
+            self._begin_to_coalesce(self._early)
 
     async def whole(self, family: Family) -> Any:
         """Send, with retries, and return the family's whole object. Raises as `open`."""
@@ -165,6 +173,8 @@ class Exchange(Sending):
                 if pipeline.done:
                     self._settle()
                 if events:
+                    if self._coalesce is not None:
+                        self._begin_to_coalesce(events)
                     return events
         except BaseException:
             self.abort()
@@ -198,6 +208,16 @@ class Exchange(Sending):
         self._until_event = None if seconds is None else self._progress + seconds
         self._event_clock = "event"
 
+    def _begin_to_coalesce(self, events: list[Any]) -> None:
+        """Read in ticks from now on, if the first token has come."""
+        connection, pipeline, seconds = self._connection, self.pipeline, self._coalesce
+        if connection is None or pipeline is None or seconds is None:
+            return
+        if pipeline.events >= _PRELUDE or any(map(_is_token, events)):
+            transport = coalesced(connection.transport, seconds)
+            if transport is not None:
+                connection.transport, self._coalesce = transport, None
+
     def _settle(self) -> None:
         """Give the connection back as soon as the stream is over: before its last events are consumed."""
         pipeline, connection = self.pipeline, self._connection
@@ -205,6 +225,7 @@ class Exchange(Sending):
             return
         self._connection = None
         if pipeline.failure is None:
+            connection.transport = at_once(connection.transport)
             if isinstance(pipeline, RawPipeline):
                 # Its last events are views of memory that the connection's next user would write to.
                 connection.http.buffer.let_go()
@@ -339,3 +360,14 @@ class Exchange(Sending):
         if not self._ended:  # first, for whoever waits in `read` wakes with the next line
             self._end(StreamConsumedError("this stream was closed before its end"))
         self.abort()
+
+
+def _is_token(event: Any) -> bool:
+    """Whether it carries a part of the answer: a delta of Responses or of a helper, a chunk that says something."""
+    if str(getattr(event, "type", "")).endswith("delta"):
+        return True
+    for choice in getattr(event, "choices", None) or ():
+        delta = getattr(choice, "delta", None)
+        if getattr(delta, "content", None) or getattr(delta, "tool_calls", None):
+            return True
+    return False

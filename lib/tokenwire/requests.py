@@ -17,7 +17,7 @@ from tokenwire.backends.base import Origin
 from tokenwire.errors import LocalProtocolError
 from tokenwire.policy import Limits, Retry, Timeouts
 from tokenwire.proxy import Proxy
-from tokenwire.settings import NOT_GIVEN, NotGiven, Settings
+from tokenwire.settings import NOT_GIVEN, NotGiven, Settings, spare
 from tokenwire.wire.heads import RawHeaders, RequestTemplate
 
 __all__ = ["Request", "build_request", "omitted", "without_omitted"]
@@ -26,7 +26,7 @@ __all__ = ["Request", "build_request", "omitted", "without_omitted"]
 class Request:
     """What is to be sent, kept whole so that it can be sent again."""
 
-    __slots__ = ("body", "limits", "origin", "retry", "target", "template", "timeouts")
+    __slots__ = ("body", "coalesce", "limits", "origin", "retry", "target", "template", "timeouts")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Request:
         timeouts: Timeouts,
         limits: Limits,
         retry: Retry,
+        coalesce: float | None = None,
     ) -> None:
         self.template = template
         self.origin = origin
@@ -46,6 +47,7 @@ class Request:
         self.timeouts = timeouts
         self.limits = limits
         self.retry = retry
+        self.coalesce = coalesce
 
     @property
     def forwarder(self) -> Proxy | None:
@@ -166,11 +168,12 @@ def build_request(
     extra_query: Mapping[str, object] | None = None,
     extra_body: Mapping[str, Any] | None = None,
     timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
+    coalesce: float | NotGiven | None = NOT_GIVEN,
     query: Mapping[str, object] | None = None,
 ) -> Request:
     """One request out of a client's settings and a call's arguments.
 
-    Raises TypeError for what is not JSON, LocalProtocolError for what HTTP cannot carry.
+    Raises TypeError for what is not JSON, LocalProtocolError for what HTTP cannot carry, ValueError for a bad option.
     """
     body = b""
     if params is not None:
@@ -197,4 +200,5 @@ def build_request(
         timeouts=settings.timeouts if isinstance(timeout, NotGiven) else Timeouts.of(timeout),
         limits=settings.limits,
         retry=settings.retry,
+        coalesce=settings.coalesce if isinstance(coalesce, NotGiven) else spare(coalesce),
     )

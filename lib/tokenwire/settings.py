@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from tokenwire.backends.base import Origin
@@ -13,7 +13,7 @@ from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Ti
 from tokenwire.proxy import choose
 from tokenwire.wire.heads import RequestTemplate
 
-__all__ = ["NOT_GIVEN", "NotGiven", "Settings", "resolve"]
+__all__ = ["NOT_GIVEN", "NotGiven", "Settings", "resolve", "retries", "spare"]
 
 
 class NotGiven:
@@ -27,6 +27,9 @@ class NotGiven:
 
 
 NOT_GIVEN = NotGiven()
+
+#: Seconds that a token may be asked to wait. Whoever says more means milliseconds.
+MOST_SPARE: Final = 1.0
 
 # -- keys and URLs -------------------------------------------------------------------
 
@@ -89,6 +92,7 @@ class Settings:
         limits: Limits | None,
         uds: str | None,
         proxy: str | bool | None,
+        coalesce: float | None = None,
     ) -> None:
         if uds is not None and proxy:
             raise ValueError("uds= and proxy= are two ways to connect: give one of them")
@@ -99,6 +103,7 @@ class Settings:
         self.project = project if project is not None else os.environ.get("OPENAI_PROJECT_ID")
         self.timeouts = DEFAULT_TIMEOUTS if isinstance(timeout, NotGiven) else Timeouts.of(timeout)
         self.retry = retries(max_retries)
+        self.coalesce = spare(coalesce)
         self.headers = dict(default_headers or {})
         self.query = dict(default_query or {})
         self.limits = limits or DEFAULT_LIMITS
@@ -149,3 +154,14 @@ def retries(max_retries: int) -> Retry:
     if not isinstance(max_retries, int) or max_retries < 0:
         raise ValueError(f"max_retries must be an integer of 0 or more, not {max_retries!r}")
     return Retry(max_retries=max_retries)
+
+
+def spare(coalesce: float | None) -> float | None:
+    """Seconds that a token may wait for others, or None for not at all. Raises ValueError."""
+    if coalesce is None:
+        return None
+    if isinstance(coalesce, bool) or not isinstance(coalesce, (int, float)) or not 0 <= coalesce <= MOST_SPARE:
+        raise ValueError(
+            f"coalesce must be seconds from 0 to {MOST_SPARE:g} (0.01 is ten milliseconds), or None, not {coalesce!r}"
+        )
+    return float(coalesce) or None

@@ -22,6 +22,7 @@ import tokenwire
 from support.answers import answer, chunk, delta, ended, response, sse, texts, usage_chunk
 from support.loops import WAYS, Way, trusting
 from support.scripted import Scripted, until
+from tokenwire.backends import asyncio_ticks, trio_ticks
 from tokenwire.backends.base import Backend
 from tokenwire.policy import Retry
 
@@ -167,6 +168,7 @@ class Scenario:
     limits = tokenwire.Limits()
     gulp = 1 << 20
     window: int | None = None
+    coalesce: float | None = None
 
     def answers(self) -> list[list[bytes]]:
         """The pieces of each answer, in the order of the requests; the last one goes for all that follow."""
@@ -313,9 +315,19 @@ class PoolWaitLong(PoolWait):
         return await bench.stream()
 
 
+class Coalesced(Drain):
+    """The streams are read in ticks; then their connection is waited with, and drained, as ever."""
+
+    coalesce = 0.001
+
+
+class CoalescedTls(Coalesced):
+    tls = True
+
+
 SCENARIOS = [
     Scenario, Connect, Tls, Send, Head, MidEvent, MidEventTls, Drain, DrainTls, RetrySleep, Resume, PoolWait,
-    PoolWaitLong,
+    PoolWaitLong, Coalesced, CoalescedTls,
 ]  # fmt: skip
 
 
@@ -332,6 +344,7 @@ def test_cancelled_at_every_suspension(kind: type[Scenario], flavour: Flavour) -
             backend=backend,
             limits=scenario.limits,
             ssl_context=trusting() if scenario.tls else None,
+            coalesce=scenario.coalesce,
         )
         bench = Bench(backend, server, client)
         met: set[str] = set()  # the functions that a cancellation came in
@@ -357,6 +370,7 @@ def test_cancelled_at_every_suspension(kind: type[Scenario], flavour: Flavour) -
                 assert late or not count.cancelled, f"{k}: its cancellation was swallowed"
                 assert found == scenario.wants, k
             await scenario.after(bench)
+            assert [*asyncio_ticks.TICKS, *trio_ticks.TICKS] == [], f"{k}: somebody ticks on"
             pool = client._pools.pool
             if pool is None:  # cancelled before it was made
                 return count.cancelled

@@ -22,6 +22,7 @@ from anyio.abc import SocketAttribute
 from tokenwire.backends import detect
 from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import tune
+from tokenwire.backends.ticks import Delayed
 from tokenwire.backends.tls import secure
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -65,6 +66,9 @@ class AnyioTransport:
         if failure is not None:
             raise failure
         return count
+
+    def coalesced(self, seconds: float) -> Delayed:
+        return Delayed(self, _backend, seconds)
 
     async def _receive(self, buffer: ReceiveBuffer) -> int:
         try:

@@ -118,7 +118,7 @@ class AsyncioBackend:
                 if origin.uds is not None:
                     await loop.create_unix_connection(lambda: transport, origin.uds)
                 else:
-                    sock = await dial(origin.host, origin.port)
+                    transport.sock = sock = await dial(origin.host, origin.port)
                     await loop.create_connection(lambda: transport, sock=sock)
         except BaseException:
             transport.abort()  # perhaps connected, but cancelled before we were told

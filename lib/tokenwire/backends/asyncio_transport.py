@@ -19,11 +19,17 @@ import math
 import os
 import types
 from collections.abc import Generator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tokenwire.backends.asyncio_waits import Arrival, expire, let_others_run
 from tokenwire.backends.sockets import tune
+from tokenwire.backends.ticks import HAS_EPOLL, Delayed
 from tokenwire.wire.buffer import ReceiveBuffer
+
+if TYPE_CHECKING:
+    import socket
+
+    from tokenwire.backends.base import Transport
 
 __all__ = ["AsyncioTransport"]
 
@@ -36,6 +42,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.sock: socket.socket | None = None  # the loop's very own, where we made it
         self._transport: Any = None
         self._buffer: ReceiveBuffer | None = None
         self._unseen = 0  # bytes in the buffer that no receive has told of yet
@@ -227,7 +234,24 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         finally:
             self._closer = None
 
+    def coalesced(self, seconds: float) -> Transport | None:
+        if self._paused or self._eof or self._lost or self._transport.is_closing():
+            return None
+        if not HAS_EPOLL or self.sock is None:
+            from tokenwire.backends.asyncio import backend
+
+            return Delayed(self, backend(), seconds)
+        from tokenwire.backends.asyncio_ticks import Ticked  # only for who asks for it
+
+        self._transport.pause_reading()
+        return Ticked(self, self.sock, seconds)
+
     # -- inside --------------------------------------------------------------------
+
+    def _read_on(self) -> None:
+        """Have the loop read again, behind a time in which others read the socket."""
+        if not (self._eof or self._lost or self._transport.is_closing()):
+            self._transport.resume_reading()
 
     def _bind(self, buffer: ReceiveBuffer) -> None:
         """Read into this buffer from now on, unless bytes that came early must move there first."""

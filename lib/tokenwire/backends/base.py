@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Backend", "Event", "Listener", "Origin", "SendsNow", "Start", "Transport"]
+__all__ = ["Backend", "Coalesces", "Event", "Listener", "Origin", "SendsNow", "Start", "Transport"]
 
 #: Begins an async function in a task of its own, and returns at once.
 Start = Callable[[Callable[[], Awaitable[None]]], object]
@@ -82,6 +82,16 @@ class SendsNow(Protocol):
 
         No checkpoint: for those who come from one.
         """
+
+
+class Coalesces(Protocol):
+    """What some transports can besides: see ticks.py, whose functions ask them."""
+
+    def coalesced(self, seconds: float) -> Transport | None:
+        """The same connection, whose bytes may be told of so many seconds after they came. None: not now."""
+
+    def at_once(self) -> Transport:
+        """The one that it was before; of what `coalesced` gives."""
 
 
 class Event(Protocol):

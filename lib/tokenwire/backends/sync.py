@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import tune
 from tokenwire.backends.sync_dial import dial, dial_path
+from tokenwire.backends.ticks import Delayed
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ class SyncTransport:
 
     async def aclose(self) -> None:
         self.abort()
+
+    def coalesced(self, seconds: float) -> Delayed:
+        return Delayed(self, _backend, seconds)
 
 
 def _wait(sock: socket.socket, poll: select.poll, wanted: int, deadline: float | None) -> None:

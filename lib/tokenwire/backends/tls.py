@@ -19,6 +19,7 @@ import ssl
 from typing import Final
 
 from tokenwire.backends.base import Backend, Transport
+from tokenwire.backends.ticks import at_once, coalesced
 from tokenwire.wire.buffer import ReceiveBuffer
 
 __all__ = ["HANDSHAKE", "TlsTransport", "client_context", "secure", "server_context"]
@@ -164,6 +165,17 @@ class TlsTransport:
                 self._inner.abort()
                 raise
         await self._inner.aclose()
+
+    def coalesced(self, seconds: float) -> TlsTransport | None:
+        inner = coalesced(self._inner, seconds)
+        if inner is None:
+            return None
+        self._inner = inner
+        return self
+
+    def at_once(self) -> TlsTransport:
+        self._inner = at_once(self._inner)
+        return self
 
     # -- inside --------------------------------------------------------------------
 

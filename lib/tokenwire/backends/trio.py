@@ -18,6 +18,7 @@ import trio
 
 from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import bound, bound_unix, tune
+from tokenwire.backends.ticks import HAS_EPOLL, Delayed
 from tokenwire.backends.tls import HANDSHAKE, secure
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -97,6 +98,13 @@ class TrioTransport:
     async def aclose(self) -> None:
         self.abort()
         await trio.lowlevel.checkpoint()
+
+    def coalesced(self, seconds: float) -> Transport:
+        if not HAS_EPOLL:
+            return Delayed(self, _backend, seconds)
+        from tokenwire.backends.trio_ticks import Ticked  # only for who asks for it
+
+        return Ticked(self, self._sock, seconds)
 
 
 class TrioEvent:

@@ -31,7 +31,7 @@ def split(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A call's arguments: what is sent, and how."""
     options: dict[str, Any] = {
         name: arguments.pop(name)
-        for name in ("extra_headers", "extra_query", "extra_body", "timeout")
+        for name in ("extra_headers", "extra_query", "extra_body", "timeout", "coalesce")
         if name in arguments
     }
     return without_omitted(arguments), options
