@@ -49,7 +49,7 @@ class AsyncHelperStream(AsyncStream[E]):
     async def until_done(self) -> Self:
         """Consume what is left. A checkpoint at each read. Raises as iterating does."""
         self._source.choose("events")
-        while await self._source.read():
+        while await self._source.exchange.read():
             pass
         self._drop()
         return self
@@ -113,7 +113,7 @@ class HelperStream(Stream[E]):
     def until_done(self) -> Self:
         """Consume what is left. Raises as iterating does."""
         self._source.choose("events")
-        while run(self._source.read()):
+        while run(self._source.exchange.read()):
             pass
         self._drop()
         return self

@@ -23,6 +23,7 @@ The end is judged here, once:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from tokenwire.errors import APIError, StreamDecodeError, StreamTruncatedError
@@ -53,7 +54,7 @@ class EventPipeline(Frames):
     accumulator: the family's, fed with every event. events: how many there were on the wire.
     """
 
-    __slots__ = ("_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
+    __slots__ = ("_add", "_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class EventPipeline(Frames):
         self._decode = family.decode
         self._decode_run = family.decode_run
         self.accumulator = family.Accumulator() if accumulator is None else accumulator
+        self._add: Callable[[Any], object] = self.accumulator.add  # what takes each event in
         self._marked = False  # [DONE] has come
         self.events = 0
         reader = self._body.reader
@@ -92,7 +94,7 @@ class EventPipeline(Frames):
             all_taken = False
             if chunks.settled or chunks.in_step:
                 all_taken = chunks.take(self._buffer, payloads)
-                self._decode_run(payloads, decoded)
+                self._decode_run(payloads, decoded, self._add)
                 if all_taken and len(decoded) == len(payloads):
                     return self._absorbed(decoded)
             else:
@@ -123,6 +125,7 @@ class EventPipeline(Frames):
             if name == "error" and not self._tolerates(payload):
                 break
             decoded.append(event)
+            self._add(event)
         events = self._absorbed(decoded)
         if self._marked and not self.accumulator.terminal:
             self._nothing_follows(frames[-1][0])
@@ -131,9 +134,8 @@ class EventPipeline(Frames):
         return events
 
     def _absorbed(self, decoded: list[Any]) -> list[Any]:
-        """Add the events of one read to what there is of the answer; what the consumer is to see of them."""
+        """The events of one read were taken in: what the consumer is to see of them."""
         self.events += len(decoded)
-        self.accumulator.add_run(decoded)
         if self.accumulator.terminal:
             self._end_at_terminal(decoded)
         return decoded
@@ -211,10 +213,23 @@ class EventPipeline(Frames):
         )
 
 
+class _Turns:
+    """A helper, and what it has made of this read's events."""
+
+    __slots__ = ("helper", "made")
+
+    def __init__(self, helper: Helper) -> None:
+        self.helper = helper
+        self.made: list[Any] = []
+
+    def add(self, event: Any) -> None:
+        self.made += self.helper.events(event)
+
+
 class HelperPipeline(EventPipeline):
     """One streamed response as the events of `.stream()`."""
 
-    __slots__ = ("_helper",)
+    __slots__ = ("_turns",)
 
     def __init__(
         self,
@@ -225,12 +240,12 @@ class HelperPipeline(EventPipeline):
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         super().__init__(connection, head, family, limits, helper.accumulator)
-        self._helper = helper
+        self._turns = _Turns(helper)  # apart: a pipeline that held a method of its own would be a cycle
+        self._add = self._turns.add
 
     def _absorbed(self, decoded: list[Any]) -> list[Any]:
         self.events += len(decoded)
-        turn = self._helper.events
-        events = [made for event in decoded for made in turn(event)]
+        events, self._turns.made = self._turns.made, []
         if self.accumulator.terminal:
             self._end_at_terminal(events)
         return events
@@ -243,7 +258,7 @@ class HelperPipeline(EventPipeline):
 
     def _ended(self, events: list[Any]) -> list[Any]:
         if self.done and self.failure is None:
-            events += self._helper.end()
+            events += self._turns.helper.end()
         return events
 
 

@@ -77,7 +77,7 @@ class _Order:
             return []
         found = [event]
         if self._helper is None:
-            self.accumulator.add_run(found)
+            self.accumulator.add(event)
         else:
             found = self._helper.events(event)
         self.count += len(found)

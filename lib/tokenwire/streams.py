@@ -17,7 +17,7 @@ firehose cannot starve its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -55,10 +55,6 @@ class Source(Generic[E]):
         self.family = family
         self.helper = helper
         self.mode = ""
-
-    def read(self) -> Coroutine[Any, Any, list[Any]]:
-        """As Exchange.read."""
-        return self.exchange.read()
 
     def choose(self, mode: str) -> None:
         """Read in this mode, "events" or "raw", from now on. Raises StreamConsumedError where another was begun."""
@@ -196,7 +192,7 @@ class AsyncStream(_StreamBase[E]):
             return self._slice(*rest)  # type: ignore[return-value] # a batch is never empty
         if source.mode != "events":
             source.choose("events")
-        batch: list[E] = await source.read()
+        batch: list[E] = await source.exchange.read()
         if len(batch) == 1:  # a token a read, as models send them
             return batch[0]
         if not batch:
@@ -252,7 +248,7 @@ class _AsyncBatches(Generic[E]):
         begun = stream._begun()
         if begun:  # per-event iteration came before
             return begun
-        batch: list[E] = await stream._source.read()
+        batch: list[E] = await stream._source.exchange.read()
         if not batch:
             raise StopAsyncIteration
         return batch
@@ -284,7 +280,7 @@ class _AsyncRaw(Generic[E]):
     async def __anext__(self) -> ServerSentEvent:
         for event in self._ready:
             return event
-        batch = await self._stream._source.read()
+        batch = await self._stream._source.exchange.read()
         if not batch:
             raise StopAsyncIteration
         self._ready = iter(batch)
@@ -308,7 +304,7 @@ class Stream(_StreamBase[E]):
         source = self._source
         if source.mode != "events":
             source.choose("events")
-        batch: list[E] = run(source.read())
+        batch: list[E] = run(source.exchange.read())
         if len(batch) == 1:
             return batch[0]
         if not batch:
@@ -358,7 +354,7 @@ class _Batches(Generic[E]):
         begun = stream._begun()
         if begun:  # per-event iteration came before
             return begun
-        batch: list[E] = run(stream._source.read())
+        batch: list[E] = run(stream._source.exchange.read())
         if not batch:
             raise StopIteration
         return batch
@@ -375,7 +371,7 @@ class _Raw(Generic[E]):
     def __next__(self) -> ServerSentEvent:
         for event in self._ready:
             return event
-        batch = run(self._stream._source.read())
+        batch = run(self._stream._source.exchange.read())
         if not batch:
             raise StopIteration
         self._ready = iter(batch)

@@ -20,10 +20,11 @@ the end of the connection, a cancellation) leaves by `call_soon`, as a Future wo
 from __future__ import annotations
 
 import asyncio
+import functools
 import types
 from collections.abc import Callable, Generator
 from contextvars import Context
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Arrival", "expire", "let_others_run"]
 
@@ -40,26 +41,30 @@ def expire(waiter: asyncio.Future[None]) -> None:
         waiter.set_exception(TimeoutError())
 
 
+#: The result of a wait that ended well, for nobody looks at it: False.
+_NOTHING: Final = bool
+
+
 class Arrival:
     """A Future-like object that one task at a time waits for, any number of times: `yield` it.
 
     waiting: whether a task waits. Set `_asyncio_future_blocking` before each wait.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_loop", "_wake_up", "waiting")
+    __slots__ = ("_asyncio_future_blocking", "_context", "_loop", "_wake_up", "result", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
         self._loop = loop
         self._wake_up: Callable[[Any], object] | None = None
         self._context: Context | None = None
-        self._error: BaseException | None = None
         self.waiting = False
+        self.result: Callable[[], object] = _NOTHING
 
     # -- what the task calls -----------------------------------------------------------
+    # For each token, so the first two are functions in C. A connection is used in its own loop (see Pool.check).
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
+    get_loop = staticmethod(asyncio.get_running_loop)
 
     def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
         self._wake_up, self._context = callback, context
@@ -71,17 +76,13 @@ class Arrival:
         self.end(asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg))
         return True
 
-    def result(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
     # -- what the connection calls -------------------------------------------------------
 
     def arrive(self) -> None:
         """Run the task that waits, here and now. Only out of a callback of the loop's own; only while `waiting`."""
         context, wake_up = self._context, self._wake_up
-        self.let_go()
+        self.waiting = False
+        self._context = self._wake_up = None
         assert context is not None
         assert wake_up is not None
         context.run(wake_up, self)
@@ -91,9 +92,14 @@ class Arrival:
         if self.waiting:
             context, wake_up = self._context, self._wake_up
             self.let_go()
-            self._error = error
+            if error is not None:
+                self.result = functools.partial(self._raise, error)
             assert wake_up is not None
             self._loop.call_soon(wake_up, self, context=context)
+
+    def _raise(self, error: BaseException) -> None:
+        self.result = _NOTHING
+        raise error
 
     def let_go(self) -> None:
         """Nobody waits any more. A connection that lies idle must not keep the task that used it."""

@@ -69,7 +69,7 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
 
 
 decode_run = functools.partial(strict_run, _strict_chunk)
-"""Append the event that each payload is, in order, up to the first that is not read strictly: `decode` that one."""
+"""Append the event that each payload is, and add it, up to the first that is not read strictly: that is `decode`'s."""
 
 
 def decode_whole(payload: bytes | bytearray) -> ChatCompletion:

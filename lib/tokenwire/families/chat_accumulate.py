@@ -79,12 +79,6 @@ class Accumulator:
     else:
         add = take  # the port's name for it: one call, not two, for each token
 
-    def add_run(self, events: list[ChatCompletionChunk]) -> None:
-        """Take these chunks in."""
-        take = self.take
-        for event in events:
-            take(event)
-
     def _add_any(self, event: ChatCompletionChunk) -> list[tuple[ChoiceLog, list[Change]]]:
         """Take a chunk of any shape in."""
         if not self._id and isinstance(event.id, str):

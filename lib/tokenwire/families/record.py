@@ -238,18 +238,21 @@ def _without_none(value: Any) -> Any:
 REFUSALS: tuple[type[Exception], ...] = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def strict_run(strict: Callable[[bytes], Any], payloads: list[bytes], events: list[Any]) -> None:
-    """Append the strict reading of each of these, in order, up to the first that has none."""
+def strict_run(
+    strict: Callable[[bytes], Any], payloads: list[bytes], events: list[Any], add: Callable[[Any], object]
+) -> None:
+    """Append the strict reading of each of these, and add it, in order, up to the first that has none."""
     append = events.append
-    try:
-        for payload in payloads:
-            if len(payload) > SHALLOW and too_deep(payload):
-                return
+    for payload in payloads:
+        if len(payload) > SHALLOW and too_deep(payload):
+            return
+        try:
             event = strict(payload)
-            event._json = payload
-            append(event)
-    except REFUSALS:
-        return
+        except REFUSALS:
+            return
+        event._json = payload
+        append(event)
+        add(event)
 
 
 class Unknown(Record, kw_only=True):

@@ -75,14 +75,6 @@ class ReceiveBuffer:
         self.data = bytearray(size)
         self._view = memoryview(self.data)
 
-    def _hand_on(self) -> None:
-        """Have no memory: the next read of any buffer may use it."""
-        spare = _SPARE.get(len(self.data))
-        if spare is not None and len(spare) < _SPARES:
-            spare.append((self.data, self._view))
-        self.data, self._view = _NOTHING, _NO_ROOM
-        self._lent = 0
-
     def __len__(self) -> int:
         return self.end - self.start
 
@@ -97,8 +89,16 @@ class ReceiveBuffer:
         The name and the argument are those of `asyncio.BufferedProtocol`; sizehint
         is ignored. Must not be called while `full`.
         """
+        # This and `reclaim` are called for each token: what they have in common with others stands here again.
         end = self.end
         if end == len(self.data):
+            if not end:  # lean, and it waits
+                try:
+                    self.data, self._view = _SPARE[self._size].pop()
+                except LookupError:
+                    self._allocate(self._size)
+                self._lent = self._size
+                return self._view
             self._swap()
             end = self.end
         self._lent = len(self.data) - end
@@ -113,9 +113,6 @@ class ReceiveBuffer:
     def _swap(self) -> None:
         """Go on in another bytearray that has room; the unread bytes move there."""
         size = len(self.data)
-        if not size:
-            self._allocate(self._size)
-            return
         unread = self.data[self.start : self.end]
         # All the room that was lent came back full: the peer has more than we ask for.
         if self._lent or len(unread) == size:
@@ -136,8 +133,12 @@ class ReceiveBuffer:
                 self._size = min(size * 2, self.limit)
             self.start = self.end = 0
             if self._lean:
-                if size:
-                    self._hand_on()
+                if size:  # "hands it on"
+                    spare = _SPARE.get(size)
+                    if spare is not None and len(spare) < _SPARES:
+                        spare.append((self.data, self._view))
+                    self.data, self._view = _NOTHING, _NO_ROOM
+                    self._lent = 0
             elif size != self._size:
                 self._allocate(self._size)
         elif self._lent and end == len(self.data) < self.limit:
@@ -173,10 +174,6 @@ class ReceiveBuffer:
     def shrink(self) -> None:
         """Give back the room of a connection that goes idle. Only while empty."""
         if self.start == self.end:
-            self.start = self.end = 0
+            self._lent = 0  # no reason to grow
             self._size = min(_INITIAL, self.limit)
-            if self._lean:
-                if self.data:
-                    self._hand_on()
-            elif len(self.data) > _INITIAL:
-                self._allocate(self._size)
+            self.reclaim()

@@ -105,12 +105,6 @@ class Accumulator:
         else:
             self._text_delta(event)
 
-    def add_run(self, events: list[Any]) -> None:
-        """Note these events."""
-        add = self.add
-        for event in events:
-            add(event)
-
     @property
     def completed(self) -> bool:
         """The stream ended with response.completed."""

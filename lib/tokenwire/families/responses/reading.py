@@ -57,7 +57,7 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
 
 
 decode_run = functools.partial(strict_run, _strict_event)
-"""Append the event that each payload is, in order, up to the first that is not read strictly: `decode` that one."""
+"""Append the event that each payload is, and add it, up to the first that is not read strictly: that is `decode`'s."""
 
 
 def decode_whole(payload: _Payload) -> Response:
