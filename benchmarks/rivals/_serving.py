@@ -74,6 +74,12 @@ class Stage:
             step.set()
 
 
+async def spoken(stage: Stage, prompt: str) -> AsyncIterator[str]:
+    """A handler as each rival writes its own: an async generator around the model's."""
+    async for token in stage.tokens(prompt):
+        yield token
+
+
 def prompt_of(body: dict[str, Any]) -> str:
     """The user's words in a request's body, of either family."""
     said: str = body["input"] if "input" in body else body["messages"][-1]["content"]

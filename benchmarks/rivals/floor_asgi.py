@@ -9,7 +9,7 @@ from typing import Any
 import payloads
 from harness import Call
 
-from rivals._serving import FIRST, Stage, prompt_of, run_uvicorn
+from rivals._serving import FIRST, Stage, prompt_of, run_uvicorn, spoken
 
 LABEL = "handler + ASGI send, uvicorn"
 KIND = "server"
@@ -39,7 +39,7 @@ def run(call: Call, listening: Callable[[int], None]) -> None:
             if not event["more_body"]:
                 break
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        async for token in stage.tokens(prompt_of(json.loads(body))):
+        async for token in spoken(stage, prompt_of(json.loads(body))):
             data = events.get(token) or events[FIRST]
             await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})

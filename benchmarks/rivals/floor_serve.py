@@ -10,7 +10,7 @@ from typing import cast
 import payloads
 from harness import Call, run_loop
 
-from rivals._serving import FIRST, Stage, listener, port_of, prompt_of
+from rivals._serving import FIRST, Stage, listener, port_of, prompt_of, spoken
 
 LABEL = "handler + transport.write"
 KIND = "server"
@@ -45,7 +45,7 @@ def run(call: Call, listening: Callable[[int], None]) -> None:
         async def answer(self, prompt: str) -> None:
             write, resumed = self.transport.write, self.resumed
             write(script.opening)
-            async for token in stage.tokens(prompt):
+            async for token in spoken(stage, prompt):
                 if not resumed.is_set():
                     await resumed.wait()
                 write(ticks.get(token) or ticks[FIRST])

@@ -215,10 +215,7 @@ class AsyncioBackend:
                 loop.remove_signal_handler(number)
 
     async def first(self, *functions: Callable[[], Awaitable[None]]) -> None:
-        async def one(function: Callable[[], Awaitable[None]]) -> None:
-            await function()
-
-        tasks = [asyncio.ensure_future(one(function)) for function in functions]
+        tasks = [asyncio.ensure_future(function()) for function in functions]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
