@@ -139,6 +139,39 @@ def test_one_tick_serves_all(way: Way, by_hand: Callable[[], Awaitable[None]]) -
 
 
 @ticking
+def test_a_tick_reads_each_once_however_many_turns_it_takes(
+    way: Way, by_hand: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more comes all the while it would never end else, and be no tick."""
+    monkeypatch.setattr(asyncio_ticks, "SLICE", 1)
+
+    async def main() -> None:
+        async with ticked(way) as (one, peer), connected(way.backend, False) as (plain, other):
+            two = coalesced(plain, 0.5)
+            assert two is not None
+            readers = Reader(one, 2), Reader(two, 2)
+
+            async def send() -> None:
+                await rounds(way.backend)
+                for piece in (b"a", b"b"):
+                    for sock in (peer, other):
+                        sock.sendall(piece)
+                    await by_hand()
+                    while not any(reader.got and piece in reader.got[-1] for reader in readers):
+                        await way.backend.checkpoint()
+                    if piece == b"a":
+                        for sock in (peer, other):
+                            sock.sendall(b"c")
+                    await rounds(way.backend)
+                    assert sum(len(reader.got) for reader in readers) == (2 if piece == b"a" else 4)
+
+            await together(way.backend, *readers, send)
+            two.abort()
+
+    way.run(main)
+
+
+@ticking
 def test_other_seconds_have_another_tick(way: Way) -> None:
     async def main() -> None:
         async with ticked(way) as (_, _), connected(way.backend, False) as (plain, _):

@@ -37,6 +37,7 @@ class Tick:
         self._epoll = select.epoll()
         self._members = 0
         self._readers: dict[int, Ticked] = {}  # those registered, by descriptor
+        self._ready: list[tuple[int, int]] = []  # what this tick has still to read
         self._timer: asyncio.Handle | None = None
         self._pid = os.getpid()
         self._watching = False
@@ -97,16 +98,20 @@ class Tick:
         self._timer = self._loop.call_at(self._pace.behind_arrival(self._loop.time()), self._begin)
 
     def _begin(self) -> None:
+        """A tick: ask once what is readable. What becomes so meanwhile is the next one's, or this would never end."""
+        self._timer = None
         self._pace.begin(self._loop.time())
-        self._read()
+        self._ready = self._epoll.poll(0, len(self._readers) or 1)
+        if self._ready:
+            self._read()
+        else:
+            self._watch()
 
     def _read(self) -> None:
-        """Read what is readable, and wake who waits for it."""
+        """Read some of what is readable, and wake who waits for it."""
         self._timer = None
-        ready = self._epoll.poll(0, SLICE)
-        if not ready:
-            self._watch()
-            return
+        ready = self._ready[-SLICE:]
+        del self._ready[-SLICE:]
         try:
             readers = self._readers
             for fd, _ in ready:
@@ -128,7 +133,7 @@ class Tick:
                 arrival.arrive()
         finally:
             if self._members:
-                if len(ready) == SLICE:  # there may be more
+                if self._ready:
                     self._timer = self._loop.call_soon(self._read)
                 else:
                     self._pace.end(self._loop.time())
