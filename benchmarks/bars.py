@@ -103,6 +103,14 @@ BARS: tuple[Bar, ...] = (
         above=2.5,
     ),
     Bar(
+        "1,000 paced streams, coalesce=0.02: bare epoll / ours",
+        "coalesce/asyncio/plain/tokenwire_coalesce",
+        "coalesce/none/plain/floor_epoll",
+        above=2,
+        families=CHAT,
+        how="within 20 ms a stream has one token, so each is a read; floor_tick is what the reads alone cost",
+    ),
+    Bar(
         "request on a kept-alive connection: openai / ours",
         "requests/asyncio/plain/tokenwire_create",
         "requests/asyncio/plain/openai_create",

@@ -97,7 +97,8 @@ class Call:
 
     @property
     def plan(self) -> str:
-        name = {"paced": "paced", "paced-slow": "paced", "requests": "once", "idle": "idle"}
+        name = {"requests": "once", "idle": "idle"}
+        name |= dict.fromkeys(("paced", "paced-slow", "coalesce", "latency"), "paced")
         text = f"{name.get(self.scenario, 'firehose')}-{self.kind}-{self.tokens}"
         return f"{text}-{self.interval_us}" if self.interval_us else text
 
@@ -179,6 +180,12 @@ class Control:
         self.sock.sendall(b"STATS\n")
         stats: dict[str, Any] = json.loads(self.lines.readline())
         return stats
+
+    def stamps(self) -> dict[str, list[float]]:
+        """When the tokens of each numbered paced stream were sent, since this was asked last."""
+        self.sock.sendall(b"STAMPS\n")
+        stamps: dict[str, list[float]] = json.loads(self.lines.readline())
+        return stamps
 
     def reset(self) -> None:
         self.sock.sendall(b"RESET\n")

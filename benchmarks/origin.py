@@ -17,7 +17,8 @@ What it says stands in the path, so that any client needs only another base URL:
 Opening is the head and the events before the first token. GO is a line on the control
 port: the client says it once all its streams are open, so that no set-up is in the window.
 
-The control port speaks lines: GO (start what waits), STATS (one line of JSON: CPU seconds
+The control port speaks lines: GO (start what waits), STAMPS (when the tokens of numbered
+paced streams were sent), STATS (one line of JSON: CPU seconds
 used, tokens sent, the worst lateness in seconds of a paced token since the last STATS),
 RESET (forget all that is running). The origin ends when its control listener's first
 peer is gone and standard input is closed.
@@ -55,6 +56,7 @@ class Connection:
     script: Script | None = None
     plan: str = ""
     interval: float = 0.0
+    stream: str = ""  # its number, where the client gave it one
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Origin:
         self.context = context
         self.tokens = 0
         self.lateness = 0.0
+        self.stamps: dict[str, list[float]] = {}  # of numbered streams: when each token was sent
         self.running = True
         self.ports = {"plain": self.listen(False), "control": self.listen_control()}
         if context is not None:
@@ -181,6 +184,7 @@ class Origin:
             self.send(connection, says.whole)
             return
         connection.plan, connection.script = name, says
+        connection.stream = rest.partition("?stream=")[2]
         connection.interval = int(interval[0]) / 1e6 if interval else 0.0
         if name != "idle":
             self.waiting.append(connection)
@@ -248,6 +252,11 @@ class Origin:
             for connection in list(self.connections.values()):
                 self.drop(connection)
             sock.sendall(b"{}\n")
+        elif line == b"STAMPS":
+            stamps, self.stamps = self.stamps, {}
+            sock.setblocking(True)  # it is long, and nothing else is to be done
+            sock.sendall(json.dumps(stamps).encode() + b"\n")
+            sock.setblocking(False)
         elif line == b"STATS":
             usage = resource.getrusage(resource.RUSAGE_SELF)
             stats = {
@@ -295,6 +304,8 @@ class Origin:
                     continue  # it has gone
                 if number < len(says.ticks):
                     self.tokens += 1
+                    if connection.stream:
+                        self.stamps.setdefault(connection.stream, []).append(time.monotonic())
                     self.send(connection, says.ticks[number])
                 else:
                     self.send(connection, says.closing)

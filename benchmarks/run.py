@@ -36,6 +36,7 @@ HERE = Path(__file__).resolve().parent
 UNAVAILABLE = 3  # worker.py's exit status
 
 UNITS = {
+    "latency": "ms late (p99)",
     "requests": "us/request",
     "idle": "KiB/stream",
     "import": "ms",
@@ -70,6 +71,8 @@ FIREHOSE = {"streams": 20, "tokens": 2000}
 PACED = {"streams": 200, "tokens": 100, "interval_us": 20_000}
 # The same at a pace that the slowest client keeps up with: a token that is read alone costs more.
 PACED_SLOW = {"streams": 200, "tokens": 25, "interval_us": 120_000}
+# What coalescing is for: streams so many that their tokens come every 20 us.
+MANY = {"streams": 1000, "tokens": 100, "interval_us": 20_000}
 REQUESTS = {"streams": 8, "tokens": 1, "repeat": 50}
 IDLE = {"streams": 10_000, "tokens": 1}
 # The official SDK allows 1,000 connections; beyond that its pool looks through all of them for each request.
@@ -168,6 +171,14 @@ def catalogue() -> Iterator[Measurement]:
                     yield one(scenario, rival, loop, options)
             yield one(scenario, "tokenwire_serve", "trio", options)
 
+    for rival in ("floor_epoll", "floor_tick"):
+        yield Measurement("coalesce", rival, "none", options=MANY)
+    for loop in ("asyncio", "uvloop", "trio"):
+        for rival in ("tokenwire_batches", "tokenwire_coalesce"):
+            yield Measurement("coalesce", rival, loop, options=MANY)
+    yield Measurement("coalesce", "tokenwire_coalesce_100ms", "asyncio", options=MANY)
+    for rival in ("tokenwire_latency", "tokenwire_latency_coalesce", "tokenwire_latency_100ms"):
+        yield Measurement("latency", rival, "asyncio", options=MANY)
     for rival in ("openai_stream", "tokenwire_stream"):
         yield Measurement("snapshots", rival, "asyncio", options=FIREHOSE)
     for module in ("openai", "tokenwire", "tokenwire.client", "httpx2", "aiohttp", "pyreqwest.client"):
@@ -319,6 +330,8 @@ def measure(
         result["value"] = result["bytes_per_stream"] / 1024
     elif what.scenario == "requests":
         result["value"] = result["cpu_us_per_request"]
+    elif what.scenario == "latency":
+        result["value"] = result["latency_ms"]["p99"]
     else:
         result["value"] = result["cpu_us_per_token"]
     return result
@@ -402,6 +415,27 @@ def result_table(lines: list[dict[str, Any]]) -> str:
                 f"  {label:46} {median(values):9.2f} {min(values):9.2f} {max(values):9.2f}"
                 f" {ratio:>8} {busy:>5} {spent_text:>7}"
             )
+    return "\n".join(out)
+
+
+def latencies(lines: list[dict[str, Any]]) -> str:
+    """The histograms of the latency scenario: milliseconds from the origin's send to the delivery, all rounds."""
+    out: list[str] = []
+    for name in dict.fromkeys(line["id"] for line in lines if "latency_ms" in line):
+        of = [line for line in lines if line["id"] == name and "latency_ms" in line]
+        for what, title in (("first_ms", "first token"), ("latency_ms", "all others")):
+            said = ", ".join(f"{key} {median(line[what][key] for line in of):.1f}" for key in of[0][what])
+            out.append(f"{name}, {title}: {said} ms")
+        bins: dict[int, int] = {}
+        for line in of:
+            for low, count in line["bins"]:
+                bins[low] = bins.get(low, 0) + count
+        total = sum(bins.values())
+        for low in range(0, 120, 4):
+            share = (bins.get(low, 0) + bins.get(low + 2, 0)) / total
+            out.append(f"  {low:3}-{low + 4:<3} ms {share:6.1%} {'#' * round(share * 100)}")
+        beyond = sum(count for low, count in bins.items() if low >= 120) / total
+        out.append(f"  more       {beyond:6.1%}")
     return "\n".join(out)
 
 
@@ -521,6 +555,9 @@ def main() -> int:
     print(f"\n{stated['python']}, {stated['system']}, {stated['cores']} cores, {stated['cpu']}")
     print(", ".join(f"{name} {version}" for name, version in sorted(used.items())))
     print(result_table(lines))
+    late = latencies(lines)
+    if late:
+        print("\n" + late)
     if options.bars:
         print("\n" + bars_table(verdicts(values_of(lines))))
     if options.plot:

@@ -68,7 +68,7 @@ def warm_call(call: Call) -> Call:
     """A short run of the same, so that caches, lazy imports and connections are there before the clock starts."""
     return replace(
         call,
-        scenario="firehose" if call.scenario.startswith("paced") else call.scenario,
+        scenario="firehose" if call.plan.startswith("paced") else call.scenario,
         interval_us=0,
         tokens=min(call.tokens, 200),
         streams=min(call.streams, 10),
@@ -253,6 +253,7 @@ def main() -> int:
             return 0
         lap, total, streams = measure(rival, call, control)
         stats = control.stats()
+        more = rival.more(control) if call.scenario == "latency" else {}
     except Unavailable as why:
         print(json.dumps({"unavailable": str(why)}))
         return UNAVAILABLE
@@ -277,6 +278,7 @@ def main() -> int:
                 "busy": lap.cpu / lap.wall if lap.wall else 0.0,
                 "origin_lateness": stats["lateness"],
                 "versions": versions(rival.PACKAGES),
+                **more,
             }
         )
     )

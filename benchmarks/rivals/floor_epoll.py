@@ -11,7 +11,7 @@ LABEL = "bare epoll + recv_into"
 KIND = "whole"
 GROUP = "floor"
 LOOPS = ("none",)
-SCENARIOS = ("firehose", "paced", "paced-slow")
+SCENARIOS = ("firehose", "paced", "paced-slow", "coalesce")
 PACKAGES: tuple[str, ...] = ()
 
 

@@ -14,7 +14,7 @@ LABEL = "tokenwire batches()"
 KIND = "async"
 GROUP = "ours"
 LOOPS = ("asyncio", "uvloop", "trio")
-SCENARIOS = ("firehose", "paced", "paced-slow")
+SCENARIOS = ("firehose", "paced", "paced-slow", "coalesce")
 PACKAGES = ("tokenwire", "msgspec", "h11", "trio", "uvloop")
 
 

@@ -173,11 +173,13 @@ class AsyncClient(_ClientBase):
     proxy: the URL of an HTTP proxy, http:// or https://, with user:password@ where it wants them; "" or
         False for none; by default what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say (see proxy.py).
         An https base_url is reached through a tunnel, TLS inside; requests to an http one are forwarded.
-    coalesce: seconds of latency that you can spare for less CPU, 0.01 say; None or 0 for none. Streams are then read
-        in ticks, many by one wake-up, and a token is told of up to so many seconds after it came; the first token at
-        once. It pays where many streams are open at a time. On asyncio, uvloop and trio, TLS included; on other
-        backends, and where there is no epoll (macOS, Windows), each stream's reads are put off by so long instead.
-        A peer in memory and a backend of your own are read as ever.
+    coalesce: seconds of latency that you can spare for less CPU, 0.1 say, 1 at the most; None or 0 for none. Streams
+        are then read in ticks, many by one wake-up, and a token is told of up to so many seconds after it came,
+        as far as the machine keeps up; the first token at once. It pays where many streams are open, and most where it
+        is longer than the gap between two tokens of one, which then come in one read. On asyncio, uvloop and trio,
+        TLS included; on other backends, over Unix sockets under asyncio, and where there is no epoll (macOS,
+        Windows), each stream's reads are put off by so long instead. A peer in memory and a
+        backend of your own are read as ever.
 
     `async with` closes it at the end, as aclose. Raises TokenwireError where no key is found, ValueError for
     a bad argument.
