@@ -90,6 +90,7 @@ class TlsTransport:
         self._torn = False  # a flush was given up: the peer cannot decrypt what comes behind it
         self._closed = False
         self._ended = False
+        self._dry = False  # nothing can be decrypted before more has come: half a record, at the most, is here
         self._failure: ssl.SSLError | None = None
 
     async def handshake(self, deadline: float | None) -> None:
@@ -115,7 +116,7 @@ class TlsTransport:
 
     async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
         buffer.reclaim()
-        if self._tls.pending() or self._incoming.pending:
+        if not self._dry and (self._tls.pending() or self._incoming.pending):
             await self._backend.checkpoint()
         while True:
             count = self._decrypt(buffer)
@@ -126,7 +127,7 @@ class TlsTransport:
 
     async def poll(self, buffer: ReceiveBuffer) -> int | None:
         buffer.reclaim()
-        if self._tls.pending() or self._incoming.pending:
+        if not self._dry and (self._tls.pending() or self._incoming.pending):
             await self._backend.checkpoint()
         while True:
             count = self._decrypt(buffer)
@@ -181,6 +182,8 @@ class TlsTransport:
 
     def _decrypt(self, buffer: ReceiveBuffer) -> int | None:
         """Decrypt all that has come whole, as far as there is room: how much, 0 at the end, None for nothing."""
+        if self._dry:
+            return None
         total = 0
         try:
             while not (self._ended or self._failure or buffer.full):
@@ -190,8 +193,11 @@ class TlsTransport:
                     self._ended = True
                 buffer.buffer_updated(count)
                 total += count
+                if not (self._incoming.pending or self._tls.pending()):
+                    self._dry = not self._ended
+                    break  # else OpenSSL would say so, by an exception for each token
         except ssl.SSLWantReadError:
-            pass
+            self._dry = True
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._ended = True  # closed without close_notify, as many do: HTTP's own framing tells a cut
         except ssl.SSLError as error:
@@ -207,6 +213,7 @@ class TlsTransport:
         return 0 if self._ended else None
 
     def _note(self, count: int) -> None:
+        self._dry = False
         if count:
             self._take_in()
         else:
