@@ -157,11 +157,7 @@ class EventPipeline(Frames):
         if self.done:
             return []
         events = self._read(self._frames(), [])  # the chunk that had begun, if one waits
-        why = self._broken_off(why)
-        if self._breach is not None:
-            self._fail(self._breach)
-        else:
-            self._judge(events, why)
+        self._judge(events, self._broken_off(why))
         return events
 
     def _passes(self, payload: bytes, name: str, error: APIError) -> bool:
