@@ -8,15 +8,13 @@ do without coalescing: both wait for the connection's one Arrival.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import select
 import types
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenwire.backends.asyncio_waits import let_others_run
-from tokenwire.backends.ticks import READABLE, SLICE, Pace
+from tokenwire.backends.ticks import SLICE, Members, Pace
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
@@ -27,16 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["TICKS", "Tick", "Ticked"]
 
 
-class Tick:
+class Tick(Members["Ticked"]):
     """What reads the sockets of all streams of one loop that can spare so many seconds."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        super().__init__()
         self._loop = loop
         self._pace = Pace(seconds)
         self._key = (loop, seconds)
-        self._epoll = select.epoll()
-        self._members = 0
-        self._readers: dict[int, Ticked] = {}  # those registered, by descriptor
         self._ready: list[tuple[int, int]] = []  # what this tick has still to read
         self._timer: asyncio.Handle | None = None
         self._pid = os.getpid()
@@ -51,11 +47,6 @@ class Tick:
             tick = TICKS[loop, seconds] = cls(loop, seconds)
         return tick
 
-    def join(self, member: Ticked) -> None:
-        """One stream more."""
-        self._members += 1
-        self.register(member)
-
     def leave(self, member: Ticked) -> None:
         """One stream less. From any thread, and after the loop was closed."""
         self.unregister(member)
@@ -65,18 +56,6 @@ class Tick:
             if not self._loop.is_closed():
                 self._stop()
             self._epoll.close()
-
-    def register(self, member: Ticked) -> None:
-        self._epoll.register(member.fd, READABLE)
-        self._readers[member.fd] = member
-        member.registered = True
-
-    def unregister(self, member: Ticked) -> None:
-        if member.registered:
-            member.registered = False
-            del self._readers[member.fd]
-            with contextlib.suppress(OSError):  # the loop has closed, and its sockets with it
-                self._epoll.unregister(member.fd)
 
     # -- the loop's turn ---------------------------------------------------------------
 

@@ -26,18 +26,19 @@ Where there is no epoll, or one thread per stream (sync), reads are put off inst
 
 from __future__ import annotations
 
+import contextlib
 import select
-from typing import Final, cast
+from typing import Final, Generic, Protocol, TypeVar, cast
 
 from tokenwire.backends.base import Backend, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
 
-__all__ = ["HAS_EPOLL", "READABLE", "SLICE", "Delayed", "Pace", "at_once", "coalesced"]
+__all__ = ["HAS_EPOLL", "SLICE", "Delayed", "Member", "Members", "Pace", "at_once", "coalesced"]
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 
 #: What a tick asks for: bytes, or the end. A reset is told unasked.
-READABLE: Final = getattr(select, "EPOLLIN", 1)
+_READABLE: Final = getattr(select, "EPOLLIN", 1)
 
 #: Sockets that one turn of a tick reads before others of the loop have theirs.
 SLICE: Final = 256
@@ -60,6 +61,44 @@ def at_once(transport: Transport) -> Transport:
     """The connection that `coalesced` was given, read as ever from now on. Synchronous, idempotent."""
     change = getattr(transport, "at_once", None)
     return transport if change is None else cast(Transport, change())
+
+
+class Member(Protocol):
+    """A stream's connection. registered: whether its socket, fd, is in the tick's set."""
+
+    fd: int
+    registered: bool
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Members(Generic[M]):
+    """The streams that share a tick, and the epoll set of their sockets, in which each is registered once."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._members = 0
+        self._readers: dict[int, M] = {}  # those registered, by descriptor
+
+    def join(self, member: M) -> None:
+        """One stream more."""
+        self._members += 1
+        self.register(member)
+
+    def register(self, member: M) -> None:
+        """Ask for its socket."""
+        self._epoll.register(member.fd, _READABLE)
+        self._readers[member.fd] = member
+        member.registered = True
+
+    def unregister(self, member: M) -> None:
+        """Ask for it no more. Idempotent."""
+        if member.registered:
+            member.registered = False
+            del self._readers[member.fd]
+            with contextlib.suppress(OSError):  # the loop has closed, and its sockets with it
+                self._epoll.unregister(member.fd)
 
 
 class Pace:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from tokenwire.backends.ticks import READABLE, Pace
+from tokenwire.backends.ticks import Members, Pace
 from tokenwire.wire.buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
@@ -26,14 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["TICKS", "Tick", "Ticked"]
 
 
-class Tick:
+class Tick(Members["Ticked"]):
     """What reads the sockets of all streams of one run that can spare so many seconds."""
 
     def __init__(self, token: Any, seconds: float) -> None:
+        super().__init__()
         self._key = (token, seconds)
-        self._epoll = select.epoll()
-        self._members = 0
-        self._readers: dict[int, Ticked] = {}  # those registered, by descriptor
         self._sleeping: dict[Ticked, None] = {}  # those who wait and do not lead, the longest first
         self._due: float | None = None  # None: nothing has come, and it is watched for
         self._busy = False  # the last tick read something: the next is due without an arrival
@@ -50,11 +47,6 @@ class Tick:
             tick = TICKS[key] = cls(*key)
         return tick
 
-    def join(self, member: Ticked) -> None:
-        """One stream more."""
-        self._members += 1
-        self.register(member)
-
     def leave(self, member: Ticked) -> None:
         """One stream less; if it waits, it wakes. From any thread, and after the run."""
         self.unregister(member)
@@ -67,18 +59,6 @@ class Tick:
         if not self._members:
             TICKS.pop(self._key, None)
             self._epoll.close()
-
-    def register(self, member: Ticked) -> None:
-        self._epoll.register(member.fd, READABLE)
-        self._readers[member.fd] = member
-        member.registered = True
-
-    def unregister(self, member: Ticked) -> None:
-        if member.registered:
-            member.registered = False
-            del self._readers[member.fd]
-            with contextlib.suppress(OSError):  # the loop has closed, and its sockets with it
-                self._epoll.unregister(member.fd)
 
     # -- waiting -------------------------------------------------------------------------
 
