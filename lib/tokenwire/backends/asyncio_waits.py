@@ -62,7 +62,8 @@ class Arrival:
         self.result: Callable[[], object] = _NOTHING
 
     # -- what the task calls -----------------------------------------------------------
-    # For each token, so the first two are functions in C. A connection is used in its own loop (see Pool.check).
+    # `get_loop` and `result` are called for each token, so they are functions in C; and a connection is used in its
+    # own loop, which Pool.check sees to.
 
     get_loop = staticmethod(asyncio.get_running_loop)
 
@@ -81,7 +82,7 @@ class Arrival:
     def arrive(self) -> None:
         """Run the task that waits, here and now. Only out of a callback of the loop's own; only while `waiting`."""
         context, wake_up = self._context, self._wake_up
-        self.waiting = False
+        self.waiting = False  # as let_go, without its frame: this is for each token
         self._context = self._wake_up = None
         assert context is not None
         assert wake_up is not None
