@@ -102,9 +102,10 @@ def test_slow_readers(backend: str) -> None:
             more, after = onlooker.when_all_stand_still()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    at_rest, at_peak, at_the_end = ((what - before) / READERS / 1024 for what in (stuck, peak, after))
     print(
-        f"\n{backend}: {READERS} stuck readers cost {(stuck - before) / READERS / 1024:.0f} KiB each; while each read "
-        f"{READ / 1024:g} KiB, {(peak - before) / READERS / 1024:.0f} at the peak, and {(after - before) / READERS / 1024:.0f} in the end"
+        f"\n{backend}: {READERS} stuck readers cost {at_rest:.0f} KiB each; while each read {READ / 1024:g} KiB, "
+        f"{at_peak:.0f} at the peak, and {at_the_end:.0f} in the end"
     )
     assert READ % SIP == 0
     assert more - said > 0.8 * READERS * READ / 4_200  # so the handlers have gone on, each by what was read
