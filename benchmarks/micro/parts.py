@@ -1,12 +1,12 @@
 """The parts that a token goes through, each alone. `python parts.py PART FAMILY COUNT` plays COUNT tokens through one.
 
-`one` is a token a read, as paced streams come; `bulk` is 64 KiB a read, as a firehose comes.
+`one` is a token a read, as paced streams come; `bulk` is all that the buffer lends room for, as a firehose comes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -24,42 +24,40 @@ from tokenwire.wire.buffer import ReceiveBuffer
 from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import Decoder
 
-BULK = 65536
 PROMPT = "Write a poem about the moon."
 MESSAGES = [{"role": "user", "content": PROMPT}]
 MODULES: dict[str, ModuleType] = {"chat": chat, "responses": responses}
 
 
-def reads(says: Script, count: int, bulk: bool) -> list[bytes]:
-    """The wire bytes of so many tokens, as the reads that bring them."""
-    ticks = [says.ticks[n % len(says.ticks)] for n in range(count)]
-    if not bulk:
-        return ticks
-    whole = b"".join(ticks)
-    return [whole[at : at + BULK] for at in range(0, len(whole), BULK)]
+def wire(says: Script, count: int) -> list[bytes]:
+    """The wire bytes of so many tokens."""
+    return [says.ticks[n % len(says.ticks)] for n in range(count)]
 
 
-def receive(buffer: ReceiveBuffer, data: bytes) -> None:
-    """What a backend does with one read. May take several turns: the buffer lends what it has."""
-    buffer.reclaim()
-    space = buffer.get_buffer()
-    if len(space) >= len(data):
-        space[: len(data)] = data
-        buffer.buffer_updated(len(data))
-    else:
-        buffer.feed(data)
+def reads(buffer: ReceiveBuffer, says: Script, count: int, bulk: bool) -> Iterator[None]:
+    """Each read that brings so many tokens to this buffer: a token, or as much as the buffer lends room for."""
+    ticks = wire(says, count)
+    for data in [b"".join(ticks)] if bulk else ticks:
+        left = memoryview(data)
+        while left:
+            buffer.reclaim()
+            room = buffer.get_buffer()
+            size = min(len(room), len(left))
+            room[:size] = left[:size]
+            buffer.buffer_updated(size)
+            left = left[size:]
+            yield
 
 
 def framing(says: Script, family: str, count: int, bulk: bool) -> None:
     buffer, reader = ReceiveBuffer(), ChunkedReader()
-    for data in reads(says, count, bulk):
-        receive(buffer, data)
+    for _ in reads(buffer, says, count, bulk):
         reader.read(buffer, [])
 
 
 def events(says: Script, family: str, count: int, bulk: bool) -> None:
     decoder = Decoder()
-    for data in reads(says, count, bulk):
+    for data in wire(says, count):
         start = data.index(b"\n") + 1  # the chunk's own frame is another part's work
         decoder.scan(data, [(start, len(data) - 2)], [])
 
@@ -95,8 +93,7 @@ def pipeline(says: Script, family: str, count: int, bulk: bool) -> None:
     assert head is not None
     whole = EventPipeline(connection, head, MODULES[family])
     whole.receive()
-    for data in reads(says, count, bulk):
-        receive(connection.buffer, data)
+    for _ in reads(connection.buffer, says, count, bulk):
         whole.receive()
     assert whole.failure is None
     assert whole.events >= count

@@ -16,6 +16,9 @@ class Accumulator(Protocol):
 
     def add(self, event: Any, /) -> object: ...
 
+    def add_run(self, events: list[Any], /) -> None:
+        """Add each of these, in order."""
+
     @property
     def complete(self) -> bool:
         """Whether the events so far are a complete answer, should the body end here."""
@@ -35,7 +38,7 @@ class Family(Protocol):
 
     def decode(self, payload: bytes | bytearray) -> Any: ...
 
-    def decode_run(self, payloads: list[bytes], events: list[Any], add: Callable[[Any], object]) -> None: ...
+    def decode_run(self, payloads: list[bytes], /) -> list[Any]: ...
 
     def decode_whole(self, payload: bytes | bytearray) -> Any: ...
 

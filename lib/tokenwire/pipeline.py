@@ -54,7 +54,7 @@ class EventPipeline(Frames):
     accumulator: the family's, fed with every event. events: how many there were on the wire.
     """
 
-    __slots__ = ("_add", "_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
+    __slots__ = ("_add_run", "_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class EventPipeline(Frames):
         self._decode = family.decode
         self._decode_run = family.decode_run
         self.accumulator = family.Accumulator() if accumulator is None else accumulator
-        self._add: Callable[[Any], object] = self.accumulator.add  # what takes each event in
+        self._add_run: Callable[[list[Any]], None] = self.accumulator.add_run  # what takes the events in
         self._marked = False  # [DONE] has come
         self.events = 0
         reader = self._body.reader
@@ -94,7 +94,8 @@ class EventPipeline(Frames):
             all_taken = False
             if chunks.settled or chunks.in_step:
                 all_taken = chunks.take(self._buffer, payloads)
-                self._decode_run(payloads, decoded, self._add)
+                decoded = self._decode_run(payloads)
+                self._add_run(decoded)
                 if all_taken and len(decoded) == len(payloads):
                     return self._absorbed(decoded)
             else:
@@ -115,6 +116,7 @@ class EventPipeline(Frames):
     def _read(self, frames: list[Frame], decoded: list[Any]) -> list[Any]:
         """The events that were decoded already, and those of these frames behind them."""
         decode = self._decode
+        known = len(decoded)
         for payload, name, _, _ in frames:
             try:
                 event = decode(payload)
@@ -125,7 +127,7 @@ class EventPipeline(Frames):
             if name == "error" and not self._tolerates(payload):
                 break
             decoded.append(event)
-            self._add(event)
+        self._add_run(decoded[known:])
         events = self._absorbed(decoded)
         if self._marked and not self.accumulator.terminal:
             self._nothing_follows(frames[-1][0])
@@ -218,8 +220,9 @@ class _Turns:
         self.helper = helper
         self.made: list[Any] = []
 
-    def add(self, event: Any) -> None:
-        self.made += self.helper.events(event)
+    def add_run(self, events: list[Any]) -> None:
+        for event in events:
+            self.made += self.helper.events(event)
 
 
 class HelperPipeline(EventPipeline):
@@ -237,7 +240,7 @@ class HelperPipeline(EventPipeline):
     ) -> None:
         super().__init__(connection, head, family, limits, helper.accumulator)
         self._turns = _Turns(helper)  # apart: a pipeline that held a method of its own would be a cycle
-        self._add = self._turns.add
+        self._add_run = self._turns.add_run
 
     def _absorbed(self, decoded: list[Any]) -> list[Any]:
         self.events += len(decoded)

@@ -18,6 +18,7 @@ from tokenwire.wire.sse import Decoder
 from tokenwire.wire.whole_chunks import WholeChunks
 
 HELLO = b'{"choices":[{"index":0,"delta":{"content":"Hello"}}]}'
+LONG = b'{"x":"%b"}' % (b"x" * 92)  # 100 bytes
 
 
 def fresh(reader: ChunkedReader | None = None) -> WholeChunks:
@@ -81,6 +82,7 @@ def test_the_beginning_of_a_chunk_waits_for_its_rest(cut: int) -> None:
         pytest.param(chunk(event(end=b"\r")), id="lines that end in CR"),
         pytest.param(chunk(b": keep-alive\n\n"), id="a comment"),
         pytest.param(chunk(b"id: 1\n" + event()), id="an id"),
+        pytest.param(chunk(event(b"[%b]" % LONG)), id="a payload that is no object"),
         pytest.param(chunk(b"data:" + HELLO + b"\n\n"), id="no space"),
         pytest.param(chunk(event(b"[DONE]")), id="a size of one digit"),
         pytest.param(chunk(b"data: {\ndata: }\n\n" + b" " * 16), id="two lines of data"),
@@ -93,10 +95,10 @@ def test_the_beginning_of_a_chunk_waits_for_its_rest(cut: int) -> None:
         pytest.param(b"0\r\n", id="the last chunk, before its trailers"),
         pytest.param(b"%x\r\n%b\r\n" % (len(event()) + 1, event()), id="a size that is too large"),
         pytest.param(b"%x\r\n%b\r\n" % (len(event()) - 1, event()), id="a size that is too small"),
-        pytest.param(b"10\r\n%b\r\n" % event(b"x" * 100), id="a size that has no room for its lines"),
+        pytest.param(b"10\r\n%b\r\n" % event(LONG), id="a size that has no room for its lines"),
         pytest.param(b"!" + chunk(event()), id="junk before the size"),
         pytest.param(chunk(event())[:-2] + b"\n\n" + chunk(event()), id="a footer that is none"),
-        pytest.param(b"fff\r\n" + event(b"x" * 5000), id="more than the shape may hold"),
+        pytest.param(chunk(event(b'{"x":"%b"}' % (b"x" * 5000))), id="more than the shape may hold"),
     ],
 )
 def test_anything_else_is_left_where_it_begins(left: bytes) -> None:
@@ -141,12 +143,60 @@ def test_bounds_that_the_shape_could_pass_switch_it_off() -> None:
 
 def test_what_is_remembered_of_heads_is_bounded() -> None:
     chunks = fresh()
-    long = chunk(event(b"x" * 100, b"n" * 200))
+    long = chunk(event(LONG, b"n" * 200))
     for _ in range(2):
-        assert taken(long, chunks) == ([b"x" * 100], b"", True)
+        assert taken(long * 50, chunks) == ([LONG] * 50, b"", True)
     for number in range(9_000):
         name = b"%d" % number
         assert taken(chunk(event(HELLO, name)), chunks) == ([HELLO], b"", True)
+    for number in range(100):  # and so is what is remembered of types whose runs are long
+        name = b"t%d" % number
+        for _ in range(2):
+            assert taken(chunk(event(HELLO, name)) * 50, chunks) == ([HELLO] * 50, b"", True)
+
+
+# -- Long runs of one type -----------------------------------------------------------------
+
+TYPED = event(HELLO, b"delta")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(chunk(event(HELLO)), id="an event of another type"),
+        pytest.param(chunk(event(LONG, b"other")), id="an event of another length and type"),
+        pytest.param(chunk(event(b'{"a":1,\r"b":2}', b"delta")), id="a CR inside, which ends the line"),
+        pytest.param(chunk(event(HELLO, b"error")), id="event: error"),
+        pytest.param(b"0" + chunk(TYPED), id="a size with a zero in front"),
+        pytest.param(b"%X\r\n%b\r\n" % (len(event(LONG)), event(LONG)), id="a size in upper case"),
+        pytest.param(b"%x\r\n%b\r\n" % (len(TYPED) + 1, TYPED), id="a size that is too large"),
+        pytest.param(chunk(event(b'{"x":"%b"}' % (b"x" * 5000), b"delta")), id="more than the shape may hold"),
+        pytest.param(chunk(b": ping\n\n"), id="a comment"),
+        pytest.param(last_chunk(), id="the end"),
+        pytest.param(chunk(TYPED)[:-1], id="a whole event whose chunk is not closed"),
+        pytest.param(chunk(TYPED)[:-9], id="the beginning of an event"),
+    ],
+)
+def test_a_long_run_is_taken_as_far_as_pairs_of_it_would_be(odd: bytes, end: bytes) -> None:
+    odd = odd.replace(b"\n\n\r\n", end + end + b"\r\n")
+    run = chunk(event(HELLO, b"delta", end)) * 60 + chunk(event(LONG, b"delta", end)) * 3
+    known = fresh()
+    if end != b"\n":
+        taken(run, known)  # what tells it that lines end in CRLF
+    for wire in (run, run + odd, run, run + odd + run, odd + run, run):
+        alone = fresh()
+        alone._shape = known._shape
+        found: list[bytes] = []
+        rest, waits = wire, True
+        while rest and waits:  # so little at a time that nothing but pairs comes into question
+            payloads, left, waits = taken(rest[:1_000], alone)
+            found += payloads
+            if not payloads:
+                break
+            rest = left + rest[1_000:]
+        assert taken(wire, known)[:2] == (found, rest)
 
 
 # -- A run that the strict reading does not take ------------------------------------------
@@ -186,8 +236,10 @@ def test_an_odd_event_in_a_run_is_read_openly_and_those_behind_it_too() -> None:
         (b"not JSON at all, but long enough", "not JSON"),
         (b'{"a":' + b"[" * 250 + b"]" * 250 + b"}", "nested too deeply"),
         (b'{"error":{"message":"no more"}}', "no more"),
+        (b'{"choices":[]} {"choices":[]}', "not JSON"),
+        (HELLO + HELLO[:-3], "not JSON"),  # the second has its end in the next event
     ],
-    ids=["no JSON", "too deep", "an error"],
+    ids=["no JSON", "too deep", "an error", "two in one", "one and a half"],
 )
 def test_a_bad_event_in_a_run_ends_it_behind_those_before(bad: bytes, words: str) -> None:
     found, pipeline = play(chunk(event()), chunk(event()) + chunk(event(bad)) + chunk(event()))
@@ -241,7 +293,7 @@ def spoiled(data: bytes, at: int, byte: bytes) -> bytes:
 
 pieces = st.one_of(
     events.map(chunk),
-    events.map(chunk),
+    st.builds(bytes.__mul__, events.map(chunk), st.sampled_from([1, 9, 40])),  # long runs have a way of their own
     st.lists(events, min_size=2, max_size=3).map(b"".join).map(chunk),
     st.builds(lambda data, at: b"".join(map(chunk, split(data, [at]))), events, st.integers(0, 400)),
     st.sampled_from([chunk(b": ping\n\n"), chunk(b"\n"), chunk(b"id: 3\nretry: 5\n\n")]),

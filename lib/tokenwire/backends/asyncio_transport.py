@@ -45,6 +45,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         self.sock: socket.socket | None = None  # the loop's very own, where we made it
         self._transport: Any = None
         self._buffer: ReceiveBuffer | None = None
+        self._one_read = isinstance(loop, asyncio.SelectorEventLoop)  # a read for each time that the socket is ready
         self._unseen = 0  # bytes in the buffer that no receive has told of yet
         self._eof = self._lost = self._paused = self._blocked = False
         self._error: Exception | None = None
@@ -82,10 +83,12 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         buffer.buffer_updated(nbytes)
         self._unseen += nbytes
         if self._arrival.waiting:
-            if buffer.end < len(buffer.data):
+            if self._one_read or buffer.end < len(buffer.data):
                 self._arrival.arrive()
             else:
-                # The socket may hold more, and uvloop would read on before any other task had its turn.
+                # The socket may hold more, and uvloop would read on before any other task had its turn. (asyncio
+                # turns to the other sockets first. There the reader makes room here and now, and a firehose costs
+                # no pause_reading: that is two calls of epoll_ctl a read.)
                 self._arrival.end()
         # Looked at afterwards: the reader may have taken it all, or gone on to another buffer.
         if self._unseen and not self._paused and self._buffer is not None and self._buffer.full:

@@ -49,7 +49,8 @@ __all__ = [
 
 name = "chat"
 
-_strict_chunk = msgspec.json.Decoder(ChatCompletionChunk).decode
+_chunks = msgspec.json.Decoder(ChatCompletionChunk)
+_strict_chunk, _strict_chunks = _chunks.decode, _chunks.decode_lines
 _strict_whole = msgspec.json.Decoder(ChatCompletion).decode
 
 
@@ -68,8 +69,8 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
     return event
 
 
-decode_run = functools.partial(strict_run, _strict_chunk)
-"""Append the event that each payload is, and add it, up to the first that is not read strictly: that is `decode`'s."""
+decode_run = functools.partial(strict_run, _strict_chunk, _strict_chunks)
+"""The events that these payloads are, up to the first that is not read strictly: that is `decode`'s."""
 
 
 def decode_whole(payload: bytes | bytearray) -> ChatCompletion:

@@ -79,6 +79,34 @@ class Accumulator:
     else:
         add = take  # the port's name for it: one call, not two, for each token
 
+    def add_run(self, events: list[ChatCompletionChunk]) -> None:
+        """Take each of these in: as `take`, in one call for all."""
+        logs = self.choices
+        for event in events:
+            if not event._open and event.usage is None and event.moderation is None:
+                choices = event.choices
+                if len(choices) == 1:
+                    choice = choices[0]
+                    delta = choice.delta
+                    content = delta.content
+                    if (
+                        content.__class__ is str
+                        and choice.finish_reason is None
+                        and choice.logprobs is None
+                        and delta.tool_calls is None
+                        and delta.refusal is None
+                        and delta.reasoning_content is None
+                        and delta.reasoning is None
+                        and delta.reasoning_details is None
+                        and delta.function_call is None
+                        and delta.audio is None
+                    ):
+                        log = logs.get(choice.index)
+                        if log is not None and (extend := log.extend_content) is not None:
+                            extend(content)
+                            continue
+            self._add_any(event)
+
     def _add_any(self, event: ChatCompletionChunk) -> list[tuple[ChoiceLog, list[Change]]]:
         """Take a chunk of any shape in."""
         if not self._id and isinstance(event.id, str):

@@ -239,20 +239,35 @@ REFUSALS: tuple[type[Exception], ...] = (msgspec.DecodeError, UnicodeDecodeError
 
 
 def strict_run(
-    strict: Callable[[bytes], Any], payloads: list[bytes], events: list[Any], add: Callable[[Any], object]
-) -> None:
-    """Append the strict reading of each of these, and add it, in order, up to the first that has none."""
-    append = events.append
+    strict: Callable[[bytes], Any], strict_lines: Callable[[bytes], list[Any]], payloads: list[bytes]
+) -> list[Any]:
+    """The strict reading of each of these, in order, up to the first that has none.
+
+    Each payload begins with `{`, ends with `}`, and holds no line end.
+    """
+    # All by one call, one a line. That each of them is one JSON text by itself is then certain: where one ends inside
+    # of something, its last `}` is followed by a line end, which no string may hold, or by a `{`, which nothing but
+    # the end of a whole text may be followed by; so each holds whole texts, and there are no more than payloads.
+    if len(payloads) > 1 and (max(map(len, payloads)) <= SHALLOW or not any(map(too_deep, payloads))):
+        try:
+            events = strict_lines(b"\n".join(payloads))
+        except REFUSALS:
+            events = []
+        if len(events) == len(payloads):
+            for event, payload in zip(events, payloads):  # noqa: B905 - they are, and it is for each token
+                event._json = payload
+            return events
+    events = []
     for payload in payloads:
         if len(payload) > SHALLOW and too_deep(payload):
-            return
+            break
         try:
             event = strict(payload)
         except REFUSALS:
-            return
+            break
         event._json = payload
-        append(event)
-        add(event)
+        events.append(event)
+    return events
 
 
 class Unknown(Record, kw_only=True):

@@ -105,6 +105,21 @@ class Accumulator:
         else:
             self._text_delta(event)
 
+    def add_run(self, events: list[Any]) -> None:
+        """Note each of these: as `add`, in one call for all."""
+        for event in events:
+            if (
+                type(event) is ResponseTextDeltaEvent
+                and event.item_id == self._item_id
+                and event.output_index == self._output_index
+                and event.content_index == self._content_index
+                and not event.logprobs
+                and type(event.delta) is str
+            ):
+                self._write(event.delta)
+            else:
+                self.add(event)
+
     @property
     def completed(self) -> bool:
         """The stream ended with response.completed."""

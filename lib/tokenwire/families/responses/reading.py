@@ -35,7 +35,8 @@ _classes: tuple[type[Event], ...] = tuple(
     cls for cls in typing.get_args(ResponseStreamEvent) if cls is not ResponseErrorEvent
 )
 _by_type = {cls.__struct_config__.tag: cls for cls in _classes}
-_strict_event: Callable[[_Payload], Any] = msgspec.json.Decoder(functools.reduce(operator.or_, _classes)).decode
+_events = msgspec.json.Decoder[Any](functools.reduce(operator.or_, _classes))
+_strict_event, _strict_events = _events.decode, _events.decode_lines
 _strict_whole: Callable[[_Payload], Response] = msgspec.json.Decoder(Response).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -56,8 +57,8 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
     return typing.cast(ResponseStreamEvent, event)
 
 
-decode_run = functools.partial(strict_run, _strict_event)
-"""Append the event that each payload is, and add it, up to the first that is not read strictly: that is `decode`'s."""
+decode_run = functools.partial(strict_run, _strict_event, _strict_events)
+"""The events that these payloads are, up to the first that is not read strictly: that is `decode`'s."""
 
 
 def decode_whole(payload: _Payload) -> Response:
