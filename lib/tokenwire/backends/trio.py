@@ -20,6 +20,7 @@ from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import bound, bound_unix, tune
 from tokenwire.backends.ticks import HAS_EPOLL, Delayed
 from tokenwire.backends.tls import HANDSHAKE, secure
+from tokenwire.backends.trio_waits import CLOSED, Watch
 from tokenwire.wire.buffer import ReceiveBuffer
 
 T = TypeVar("T")
@@ -30,20 +31,56 @@ __all__ = ["TrioBackend", "TrioTransport", "backend"]
 class TrioTransport:
     """A connected non-blocking socket."""
 
+    __slots__ = ("_closed", "_sock", "_waiting", "_watch")
+
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._closed = False
         self._waiting = 0
+        self._watch = Watch.here()
 
     async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
         buffer.reclaim()
-        while True:
-            await self._wait(trio.lowlevel.wait_readable, deadline)
-            try:
-                count = self._sock.recv_into(buffer.get_buffer())
-            except BlockingIOError:
-                continue
-            buffer.buffer_updated(count)
-            return count
+        # A token goes through here, so this stands in one piece: a further coroutine would be two calls more.
+        sock, watch = self._sock, self._watch
+        if self._closed:
+            raise ConnectionAbortedError(CLOSED)
+        self._waiting += 1
+        try:
+            while True:
+                try:
+                    if deadline is None:
+                        await trio.lowlevel.wait_readable(sock)
+                    elif watch.crowded:
+                        followers = watch.followers
+                        followers[sock] = deadline
+                        if deadline < watch.rings:
+                            watch.ring_at(deadline)
+                        woken = False
+                        try:
+                            await trio.lowlevel.wait_readable(sock)
+                        except trio.ClosedResourceError:
+                            woken = True
+                            raise
+                        finally:
+                            if followers.pop(sock, None) is None and not woken:
+                                watch.hand_on()  # it was to watch, and leaves with bytes of its own or cancelled
+                    else:
+                        await watch.watch(sock, deadline)
+                    count = sock.recv_into(buffer.get_buffer())
+                except BlockingIOError:
+                    continue
+                except trio.ClosedResourceError:
+                    watch.woken(sock, deadline)
+                    continue
+                except OSError:
+                    if self._closed:
+                        raise ConnectionAbortedError(CLOSED) from None
+                    raise
+                buffer.buffer_updated(count)
+                return count
+        finally:
+            self._waiting -= 1
 
     async def poll(self, buffer: ReceiveBuffer) -> int | None:
         await trio.lowlevel.checkpoint()
@@ -62,7 +99,7 @@ class TrioTransport:
             try:
                 left = left[self._sock.send(left) :]
             except BlockingIOError:
-                await self._wait(trio.lowlevel.wait_writable, deadline)
+                await self._wait_writable(deadline)
 
     def send_now(self, data: bytes) -> int:
         try:
@@ -70,26 +107,24 @@ class TrioTransport:
         except OSError:
             return 0
 
-    async def _wait(self, ready: Callable[[socket.socket], Awaitable[None]], deadline: float | None) -> None:
-        if self._sock.fileno() < 0:
-            raise ConnectionAbortedError("the connection was closed here")
+    async def _wait_writable(self, deadline: float | None) -> None:
+        if self._closed:
+            raise ConnectionAbortedError(CLOSED)
         self._waiting += 1
         try:
-            if deadline is None:
-                await ready(self._sock)
-                return
-            with trio.CancelScope(deadline=deadline) as scope:
-                await ready(self._sock)
-                return
+            with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
+                await trio.lowlevel.wait_writable(self._sock)
         except trio.ClosedResourceError:
-            raise ConnectionAbortedError("the connection was closed here") from None
+            if self._closed:
+                raise ConnectionAbortedError(CLOSED) from None
+            return  # a reader of the same socket was woken
         finally:
             self._waiting -= 1
-        # Only a deadline of our own ends here: the caller's cancellation goes through.
-        assert scope.cancelled_caught
-        raise TimeoutError
+        if scope.cancelled_caught:  # the caller's cancellation goes through
+            raise TimeoutError
 
     def abort(self) -> None:
+        self._closed = True
         if self._waiting:
             with contextlib.suppress(RuntimeError):  # outside of the run: nobody waits any more
                 trio.lowlevel.notify_closing(self._sock)
