@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import email.utils
+import itertools
+import math
 import re
 import time
 from collections.abc import Iterable
@@ -115,6 +117,41 @@ def test_each_clock_rings_on_its_own(clock: str, script: list[Any], after: float
     assert len(got) == (events or 0)
     assert counts(client) == {}
     assert all(connection.closed for connection in peer.connections)
+
+
+@pytest.mark.parametrize("total", [None, 11.0])
+@pytest.mark.parametrize("event", [None, 4.0, 6.0])
+@pytest.mark.parametrize("first_event", [None, 4.0, 6.0])
+@pytest.mark.parametrize("read", [None, 2.5, 4.0, 6.0])
+def test_of_several_clocks_the_first_to_run_out_rings(
+    read: float | None, first_event: float | None, event: float | None, total: float | None
+) -> None:
+    if read is event is total is None:
+        event = 50.0  # else it would wait for ever
+    arrivals = [(1.0, BEGUN), (3.0, PING), (5.0, EVENT), (8.0, PING), (10.5, PING), (13.0, EVENT), (math.inf, EVENT)]
+    last_read, last_event, events, when, clock = 0.0, 0.0, 0, math.inf, ""
+    for at, data in arrivals:
+        waits = {"event": event} if events else {"first_event": first_event}
+        rings = [
+            *((last_event + seconds, name) for name, seconds in waits.items() if seconds is not None),
+            *((last_read + seconds, "read") for seconds in [read] if seconds is not None),
+            *((seconds, "total") for seconds in [total] if seconds is not None),
+        ]
+        when, clock = min(rings, key=lambda ring: ring[0], default=(math.inf, ""))  # of two at once, the first here
+        if when < at:
+            break
+        last_read = at
+        if data is EVENT:
+            last_event, events = at, events + 1
+
+    gaps = [at - before for (before, _), (at, _) in itertools.pairwise([(0.0, b""), *arrivals[:-1]])]
+    script = [part for gap, (_, data) in zip(gaps, arrivals, strict=False) for part in (gap, data)]
+    timeouts = Timeouts(connect=None, write=None, read=read, first_event=first_event, event=event, total=total)
+    client, peer = paced(script, timeouts)
+    got: list[Any] = []
+    with pytest.raises(tokenwire.APITimeoutError) as caught:
+        iter_into(got, stream(client))
+    assert (peer.time, caught.value.clock, len(got)) == (when, clock, events)
 
 
 def timeouts_of(value: Timeouts) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Exchange(Sending):
     `open`, `start`, then `read` until it returns nothing; or `whole`.
     """
 
-    __slots__ = ("_coalesce", "_early", "_ended", "_reading", "_well", "pipeline")
+    __slots__ = ("_coalesce", "_early", "_ended", "_event_is_nearest", "_reading", "_well", "pipeline")
 
     def __init__(self, pool: Pool, request: Request) -> None:
         super().__init__(pool, request)
@@ -61,6 +61,7 @@ class Exchange(Sending):
         self._reading = False
         self._ended = False
         self._well = False  # it ended, and well
+        self._event_is_nearest = False  # the one deadline that a read needs to know of
         self._coalesce = request.coalesce  # None as soon as it is done, too
 
     # -- the three ways to use it -----------------------------------------------------
@@ -114,6 +115,8 @@ class Exchange(Sending):
             raise
         if self._early:
             self._note_events()
+        timeouts = self._request.timeouts
+        self._event_is_nearest = self._total is None and timeouts.event_comes_before_read
         self._settle()
         if self._coalesce is not None:
             self._begin_to_coalesce(self._early)
@@ -153,26 +156,38 @@ class Exchange(Sending):
         pipeline = self.pipeline
         assert pipeline is not None, "start comes first"
         self._reading = True
+        stats, timeouts = self.stats, self._request.timeouts
         try:
             while not pipeline.done:
                 connection = self._connection
                 if connection is None:
                     return []  # closed meanwhile
-                until, clock = self._deadline()
+                buffer = connection.http.buffer
+                until = self._until_event if self._event_is_nearest else self._deadline()[0]
                 try:
-                    count = await connection.transport.receive_into(connection.http.buffer, until)
+                    count = await connection.transport.receive_into(buffer, until)
                 except OSError as error:
                     if isinstance(error, TimeoutError) and error.errno is None:
-                        raise self._timed_out(clock) from None
+                        raise self._timed_out(self._deadline()[1]) from None
                     events = pipeline.receive_eof(words(error))
                 else:
-                    self._arrived(count, connection.http.buffer)
+                    # `_arrived`, and further down `_note_events`, without their frames.
+                    self._progress = self._now()
+                    stats.last_byte = time.monotonic_ns()
+                    stats.reads += 1
+                    stats.bytes += count
+                    if buffer.end >= buffer.limit and buffer.full:
+                        stats.pauses += 1
                     events = pipeline.receive() if count else pipeline.receive_eof()
-                if events:
-                    self._note_events()
                 if pipeline.done:
                     self._settle()
                 if events:
+                    stats.events = pipeline.events
+                    stats.last_event = stats.last_byte
+                    if not stats.first_event:
+                        self._note_events()
+                    elif (seconds := timeouts.event) is not None:
+                        self._until_event = self._progress + seconds
                     if self._coalesce is not None:
                         self._begin_to_coalesce(events)
                     return events

@@ -43,6 +43,12 @@ class Timeouts:
             if value is not None and not value > 0:
                 raise ValueError(f"Timeouts.{name} must be a positive number of seconds, or None, not {value!r}")
 
+    @property
+    def event_comes_before_read(self) -> bool:
+        """Whether `read`, which each read moves on, can never run out before the clock of the next event does."""
+        read, clocks = self.read, (self.first_event, self.event)
+        return read is None or all(seconds is not None and seconds <= read for seconds in clocks)
+
     @classmethod
     def of(cls, value: Timeouts | float | None) -> Timeouts:
         """What a caller means by `timeout=`: a number of seconds is every clock but total; None is no clock."""

@@ -12,6 +12,7 @@ import errno
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
@@ -96,7 +97,10 @@ class AsyncioBackend:
         return asyncio.get_running_loop().time()
 
     def clock(self) -> Callable[[], float]:
-        return asyncio.get_running_loop().time
+        clock = asyncio.get_running_loop().time
+        if getattr(clock, "__func__", None) is asyncio.BaseEventLoop.time:
+            return time.monotonic  # which is what it calls
+        return clock
 
     def token(self) -> Any:
         return asyncio.get_running_loop()

@@ -98,7 +98,7 @@ class Tick(Members["Ticked"]):
                 if reader is None:  # left meanwhile
                     continue
                 arrival, buffer = reader.arrival, reader.buffer
-                if not arrival.waiting or buffer is None:
+                if arrival.wake_up is None or buffer is None:
                     self.unregister(reader)
                     continue
                 try:

@@ -18,7 +18,7 @@ import asyncio
 import math
 import os
 import types
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenwire.backends.asyncio_waits import Arrival, expire, let_others_run
@@ -40,11 +40,38 @@ _EARLY: Final = 4_096
 class AsyncioTransport(asyncio.BufferedProtocol):
     """One connection: asyncio's protocol, and our Transport."""
 
+    __slots__ = (
+        "__weakref__",
+        "_aborted",
+        "_arrival",
+        "_blocked",
+        "_buffer",
+        "_closer",
+        "_deadline",
+        "_eof",
+        "_error",
+        "_loop",
+        "_lost",
+        "_one_read",
+        "_paused",
+        "_pid",
+        "_rings",
+        "_timer",
+        "_transport",
+        "_unseen",
+        "_writer",
+        "get_buffer",
+        "sock",
+    )
+
+    get_buffer: Callable[[int], memoryview]  # type: ignore[assignment] # a slot in place of a method: see _bind
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.sock: socket.socket | None = None  # the loop's very own, where we made it
         self._transport: Any = None
-        self._buffer: ReceiveBuffer | None = None
+        self._buffer = ReceiveBuffer(_EARLY, lean=True)  # for what a peer says that speaks first
+        self.get_buffer = self._buffer.get_buffer
         self._one_read = isinstance(loop, asyncio.SelectorEventLoop)  # a read for each time that the socket is ready
         self._unseen = 0  # bytes in the buffer that no receive has told of yet
         self._eof = self._lost = self._paused = self._blocked = False
@@ -72,26 +99,26 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         if self._aborted:  # before it was made
             self._transport.abort()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        if self._buffer is None:  # the peer spoke before anybody asked
-            self._buffer = ReceiveBuffer(_EARLY)
-        return self._buffer.get_buffer(sizehint)
-
     def buffer_updated(self, nbytes: int) -> None:
-        buffer = self._buffer
-        assert buffer is not None
-        buffer.buffer_updated(nbytes)
+        # For each token: so what other objects would do to themselves stands here, without a frame.
+        buffer, arrival = self._buffer, self._arrival
+        buffer.end = end = buffer.end + nbytes
+        if nbytes < buffer.lent:
+            buffer.lent = 0
         self._unseen += nbytes
-        if self._arrival.waiting:
-            if self._one_read or buffer.end < len(buffer.data):
-                self._arrival.arrive()
+        wake_up = arrival.wake_up
+        if wake_up is not None:
+            if self._one_read or end < len(buffer.data):
+                context = arrival.context
+                arrival.wake_up = arrival.context = None
+                context.run(wake_up, arrival)  # type: ignore[union-attr] # it has one as long as it has a wake_up
             else:
                 # The socket may hold more, and uvloop would read on before any other task had its turn. (asyncio
                 # turns to the other sockets first. There the reader makes room here and now, and a firehose costs
                 # no pause_reading: that is two calls of epoll_ctl a read.)
-                self._arrival.end()
+                arrival.end()
         # Looked at afterwards: the reader may have taken it all, or gone on to another buffer.
-        if self._unseen and not self._paused and self._buffer is not None and self._buffer.full:
+        if self._unseen and not self._paused and self._buffer.full:
             self._paused = True
             if not (self._lost or self._transport.is_closing()):
                 self._transport.pause_reading()
@@ -257,15 +284,20 @@ class AsyncioTransport(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def _bind(self, buffer: ReceiveBuffer) -> None:
-        """Read into this buffer from now on, unless bytes that came early must move there first."""
-        if self._buffer is None or not self._unseen:
+        """Read into this buffer from now on, unless bytes that came early must move there first.
+
+        The loop asks the buffer itself for room, which is a frame less for each token. asyncio looks for the method
+        each time; uvloop has kept the one that the protocol had when it was set, so it is set again.
+        """
+        if not self._unseen:
             self._buffer = buffer
+            self.get_buffer = buffer.get_buffer
+            self._transport.set_protocol(self)
             if self._paused:
                 self._resume()
 
     def _take_early(self, buffer: ReceiveBuffer, count: int) -> int:
         early = self._buffer
-        assert early is not None
         taken = min(count, buffer.limit - len(buffer))
         buffer.feed(memoryview(early.data)[early.start : early.start + taken])
         early.start += taken
@@ -274,7 +306,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         return taken
 
     def _resume(self) -> None:
-        if self._buffer is None or self._buffer.full:
+        if self._buffer.full:
             return
         self._paused = False
         if not (self._eof or self._lost or self._transport.is_closing()):
@@ -298,7 +330,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
     def _ring(self) -> None:
         self._timer, self._rings = None, math.inf
         deadline = self._deadline
-        if self._arrival.waiting and deadline is not None:
+        if self._arrival.wake_up is not None and deadline is not None:
             if self._loop.time() >= deadline:
                 self._arrival.end(TimeoutError())
             else:

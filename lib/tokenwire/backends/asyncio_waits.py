@@ -48,17 +48,17 @@ _NOTHING: Final = bool
 class Arrival:
     """A Future-like object that one task at a time waits for, any number of times: `yield` it.
 
-    waiting: whether a task waits. Set `_asyncio_future_blocking` before each wait.
+    wake_up, context: what to call for the task that waits, and in what; None while none does. Set
+    `_asyncio_future_blocking` before each wait.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_context", "_loop", "_wake_up", "result", "waiting")
+    __slots__ = ("_asyncio_future_blocking", "_loop", "context", "result", "wake_up")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
         self._loop = loop
-        self._wake_up: Callable[[Any], object] | None = None
-        self._context: Context | None = None
-        self.waiting = False
+        self.wake_up: Callable[[Any], object] | None = None
+        self.context: Context | None = None
         self.result: Callable[[], object] = _NOTHING
 
     # -- what the task calls -----------------------------------------------------------
@@ -68,11 +68,10 @@ class Arrival:
     get_loop = staticmethod(asyncio.get_running_loop)
 
     def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
-        self._wake_up, self._context = callback, context
-        self.waiting = True
+        self.wake_up, self.context = callback, context
 
     def cancel(self, msg: Any = None) -> bool:
-        if not self.waiting:
+        if self.wake_up is None:
             return False
         self.end(asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg))
         return True
@@ -80,22 +79,20 @@ class Arrival:
     # -- what the connection calls -------------------------------------------------------
 
     def arrive(self) -> None:
-        """Run the task that waits, here and now. Only out of a callback of the loop's own; only while `waiting`."""
-        context, wake_up = self._context, self._wake_up
-        self.waiting = False  # as let_go, without its frame: this is for each token
-        self._context = self._wake_up = None
+        """Run the task that waits, here and now. Only out of a callback of the loop's own; only while one does."""
+        context, wake_up = self.context, self.wake_up
+        self.wake_up = self.context = None  # as let_go, without its frame
         assert context is not None
         assert wake_up is not None
         context.run(wake_up, self)
 
     def end(self, error: BaseException | None = None) -> None:
         """Wake the task, if one waits, in the loop's next round; with an error to be raised where it waits."""
-        if self.waiting:
-            context, wake_up = self._context, self._wake_up
+        context, wake_up = self.context, self.wake_up
+        if wake_up is not None:
             self.let_go()
             if error is not None:
                 self.result = functools.partial(self._raise, error)
-            assert wake_up is not None
             self._loop.call_soon(wake_up, self, context=context)
 
     def _raise(self, error: BaseException) -> None:
@@ -104,5 +101,4 @@ class Arrival:
 
     def let_go(self) -> None:
         """Nobody waits any more. A connection that lies idle must not keep the task that used it."""
-        self.waiting = False
-        self._context = self._wake_up = None
+        self.wake_up = self.context = None

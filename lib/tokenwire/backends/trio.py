@@ -196,7 +196,7 @@ class TrioBackend:
         return trio.current_time()
 
     def clock(self) -> Callable[[], float]:
-        return trio.current_time
+        return trio.lowlevel.current_clock().current_time
 
     def token(self) -> Any:
         return trio.lowlevel.current_trio_token()

@@ -47,16 +47,17 @@ _NO_ROOM: Final = memoryview(_NOTHING)  # it also holds off whoever would resize
 class ReceiveBuffer:
     """Received bytes that wait to be consumed: `data[start:end]`.
 
-    limit: the most bytes it ever holds. lean: it has no memory while it is empty and waits.
+    limit: the most bytes it ever holds. lean: it has no memory while it is empty and waits. lent: the room of
+    the last `get_buffer`; 0 once a read has left some of it over, or none is out.
     """
 
-    __slots__ = ("_kept", "_lean", "_lent", "_size", "_view", "data", "end", "limit", "start")
+    __slots__ = ("_kept", "_lean", "_size", "_view", "data", "end", "lent", "limit", "start")
 
     def __init__(self, limit: int = DEFAULT_LIMITS.receive_buffer, *, lean: bool = False) -> None:
         self.limit = limit
         self._lean = lean
         self._kept = False  # lean as a rule, but not now
-        self._lent = 0
+        self.lent = 0
         self._size = min(_INITIAL, limit)  # of the memory it has, or will have
         self.data, self._view = _NOTHING, _NO_ROOM
         self.start = self.end = 0
@@ -65,7 +66,7 @@ class ReceiveBuffer:
 
     def _allocate(self, size: int) -> None:
         self._size = size
-        self._lent = 0
+        self.lent = 0
         if self._lean:
             try:
                 self.data, self._view = _SPARE[size].pop()
@@ -97,25 +98,25 @@ class ReceiveBuffer:
                     self.data, self._view = _SPARE[self._size].pop()
                 except LookupError:
                     self._allocate(self._size)
-                self._lent = self._size
+                self.lent = self._size
                 return self._view
             self._swap()
             end = self.end
-        self._lent = len(self.data) - end
+        self.lent = len(self.data) - end
         return self._view[end:] if end else self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         """The last view from `get_buffer` now begins with nbytes received bytes."""
         self.end += nbytes
-        if nbytes < self._lent:
-            self._lent = 0  # room was left over: no reason to grow
+        if nbytes < self.lent:
+            self.lent = 0  # room was left over: no reason to grow
 
     def _swap(self) -> None:
         """Go on in another bytearray that has room; the unread bytes move there."""
         size = len(self.data)
         unread = self.data[self.start : self.end]
         # All the room that was lent came back full: the peer has more than we ask for.
-        if self._lent or len(unread) == size:
+        if self.lent or len(unread) == size:
             size = min(size * 2, self.limit)
         if len(unread) >= size:
             raise BufferError(f"the receive buffer is full: it holds its limit of {self.limit} bytes")
@@ -129,7 +130,7 @@ class ReceiveBuffer:
         start, end = self.start, self.end
         if start == end:
             size = len(self.data)
-            if self._lent and end == size < self.limit:
+            if self.lent and end == size < self.limit:
                 self._size = min(size * 2, self.limit)
             self.start = self.end = 0
             if self._lean:
@@ -138,10 +139,10 @@ class ReceiveBuffer:
                     if spare is not None and len(spare) < _SPARES:
                         spare.append((self.data, self._view))
                     self.data, self._view = _NOTHING, _NO_ROOM
-                    self._lent = 0
+                    self.lent = 0
             elif size != self._size:
                 self._allocate(self._size)
-        elif self._lent and end == len(self.data) < self.limit:
+        elif self.lent and end == len(self.data) < self.limit:
             self._swap()  # the beginning of what comes next must not keep it small
         elif start:
             self.data[: end - start] = self.data[start:end]
@@ -174,6 +175,6 @@ class ReceiveBuffer:
     def shrink(self) -> None:
         """Give back the room of a connection that goes idle. Only while empty."""
         if self.start == self.end:
-            self._lent = 0  # no reason to grow
+            self.lent = 0  # no reason to grow
             self._size = min(_INITIAL, self.limit)
             self.reclaim()
