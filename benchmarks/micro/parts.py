@@ -82,7 +82,7 @@ def helper(says: Script, family: str, count: int, bulk: bool) -> None:
     turn = module.Helper().events
     ready = [module.decode(payload) for payload in says.payloads[:100]]
     for n in range(count):
-        turn(ready[n % 100])
+        turn([ready[n % 100]])
 
 
 def pipeline(says: Script, family: str, count: int, bulk: bool) -> None:

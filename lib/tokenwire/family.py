@@ -54,7 +54,8 @@ class Helper(Protocol):
     @property
     def accumulator(self) -> Accumulator: ...
 
-    def events(self, event: Any) -> list[Any]: ...
+    def events(self, run: list[Any], /) -> list[Any]:
+        """What these events of the wire give."""
 
     def end(self) -> list[Any]: ...
 

@@ -221,8 +221,7 @@ class _Turns:
         self.made: list[Any] = []
 
     def add_run(self, events: list[Any]) -> None:
-        for event in events:
-            self.made += self.helper.events(event)
+        self.made += self.helper.events(events)
 
 
 class HelperPipeline(EventPipeline):

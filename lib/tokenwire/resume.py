@@ -72,14 +72,15 @@ class _Order:
         self.seam = False
         self._dense = True  # each number was the one before and 1
 
-    def events(self, event: Any) -> list[Any]:
-        if not self._is_next(event):
-            return []
-        found = [event]
-        if self._helper is None:
-            self.accumulator.add(event)
-        else:
-            found = self._helper.events(event)
+    def events(self, run: list[Any]) -> list[Any]:
+        found = []
+        for event in run:
+            if self._is_next(event):
+                if self._helper is None:
+                    self.accumulator.add(event)
+                    found.append(event)
+                else:
+                    found += self._helper.events([event])
         self.count += len(found)
         return found
 

@@ -489,7 +489,7 @@ def test_no_shape_raises_or_is_lost(sent: list[Any]) -> None:
         assert chat.decode(chat.encode(event)) == event
         assert isinstance(chat.text(event), str)
         accumulator.add(event)
-        for made in helper.events(event):
+        for made in helper.events([event]):
             made.to_dict()
             repr(made)
     assert accumulator.complete in (True, False)

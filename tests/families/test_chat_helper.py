@@ -52,7 +52,7 @@ def decoded(value: Any) -> chat.ChatCompletionChunk:
 
 
 def events_of(helper: chat.Helper, *chunks: Any) -> list[Any]:
-    return [event for value in chunks for event in helper.events(decoded(value))]
+    return [event for value in chunks for event in helper.events([decoded(value)])]
 
 
 def brief(events: list[Any]) -> list[tuple[Any, ...]]:
@@ -342,7 +342,7 @@ def test_an_earlier_events_snapshot_is_of_its_moment(schema: bool) -> None:
     kept: list[Any] = []
     fresh: list[Any] = []
     for value in STORY:
-        for event in helper.events(decoded(value)):
+        for event in helper.events([decoded(value)]):
             kept.append(event)
             fresh.append(event.to_dict())
     assert [event.to_dict() for event in reversed(kept)] == fresh[::-1]
@@ -585,7 +585,7 @@ def our_events(chunks: list[Any], **asked: Any) -> tuple[list[dict[str, Any]], c
     helper = chat.Helper(**asked)
     told = []
     for value in chunks:
-        for event in helper.events(decoded(value)):
+        for event in helper.events([decoded(value)]):
             if event.type != "chunk" and not event.type.startswith("reasoning"):
                 told.append({k: v for k, v in event.to_dict().items() if k != "choice_index"})
     return told, helper
@@ -710,7 +710,7 @@ def test_cost_is_linear_also_where_each_partial_parse_is_looked_at(kind: str) ->
 
         def work() -> None:
             for value in chunks:
-                delta: Any = helper.events(value)[-1]
+                delta: Any = helper.events([value])[-1]
                 getattr(delta, "parsed", None)
                 getattr(delta, "parsed_arguments", None)
             helper.end()

@@ -78,7 +78,7 @@ def test_no_family_reads_it(family: Any, text: str) -> None:
     event = family.decode((text % json.dumps(nested(150))).encode())
     assert event.to_dict() == json.loads(text % json.dumps(nested(150)))
     helper = family.Helper()
-    for made in helper.events(event):
+    for made in helper.events([event]):
         made.to_json()
         made.model_dump(exclude_none=True)
     assert helper.snapshot().to_dict()

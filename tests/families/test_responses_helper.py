@@ -27,7 +27,7 @@ def fed(helper: responses.Helper, found: list[Found]) -> list[Any]:
     """The helper's events for a stream."""
     given: list[Any] = []
     for one in found:
-        given += helper.events(responses.decode(json.dumps(one).encode()))
+        given += helper.events([responses.decode(json.dumps(one).encode())])
     return given + helper.end()
 
 
@@ -515,13 +515,13 @@ def test_the_cost_is_linear(kind: str, form: Any) -> None:
         helper = responses.Helper(text_format=form)
         tracemalloc.start()
         for event in events:
-            helper.events(event)
+            helper.events([event])
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
         def work() -> None:
             for event in events:
-                helper.events(event)
+                helper.events([event])
             helper.snapshot()
 
         return calls(work), peak
@@ -535,7 +535,7 @@ def test_events_up_to_a_number_only_add_to_the_snapshots() -> None:
     """One without a number is told in any case: nobody can say that it came before."""
     helper = responses.Helper(starting_after=1)
     told = [
-        [event.type for event in helper.events(responses.decode(json.dumps(sent).encode()))]
+        [event.type for event in helper.events([responses.decode(json.dumps(sent).encode())])]
         for sent in (
             {"type": "response.created", "sequence_number": 0, "response": {"id": "r", "output": []}},
             {"type": "response.output_text.delta", "sequence_number": 1, "delta": "The "},

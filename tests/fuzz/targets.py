@@ -160,7 +160,7 @@ def _family(family: Any, variant: int, payloads: list[bytes]) -> None:
         family.text(event)
         _dump(event)
         family.decode(family.encode(event))
-        for told in helper.events(event):
+        for told in helper.events([event]):
             _tell(_dump, told)
     _dump(helper.snapshot())
     for told in helper.end():

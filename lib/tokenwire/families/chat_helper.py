@@ -106,22 +106,30 @@ class Helper:
         """What `events` adds each chunk to."""
         return self._accumulator
 
-    def events(self, event: ChatCompletionChunk) -> list[_Event]:
-        """The events that a chunk brings: itself first."""
-        log = self._take(event)
-        came = self._came
-        if log.__class__ is ChoiceLog and not self._busy:
-            text: str = event.choices[0].delta.content  # type: ignore[assignment]  # a plain chunk has it
-            index = log.index
-            came.append(text if index == 0 else (index, "content", text))
-            content: Any = log.content
-            return [
-                ChunkEvent(event, self._snapshot_at, len(came)),
-                ContentDeltaEvent(text, index, content, content.tell()),
-            ]
+    def events(self, run: list[ChatCompletionChunk]) -> list[_Event]:
+        """The events that these chunks bring: each chunk itself first."""
+        events: list[_Event] = []
+        take, came, snapshot_at = self._take, self._came, self._snapshot_at
+        for chunk in run:
+            log = take(chunk)
+            if log.__class__ is ChoiceLog and not self._busy:
+                text: str = chunk.choices[0].delta.content  # type: ignore[assignment]  # a plain chunk has it
+                index = log.index
+                came.append(text if index == 0 else (index, "content", text))
+                content: Any = log.content
+                events.append(ChunkEvent(chunk, snapshot_at, len(came)))
+                events.append(ContentDeltaEvent(text, index, content, content.tell()))
+            else:
+                events += self._events(chunk, log)
+        return events
+
+    def _events(
+        self, event: ChatCompletionChunk, log: ChoiceLog | list[tuple[ChoiceLog, list[Change]]]
+    ) -> list[_Event]:
+        """The events of one chunk that is news about more than the text of one choice."""
         changed = log if isinstance(log, list) else [(log, [("content", event.choices[0].delta.content)])]
-        came.append(self._trace(event, changed))
-        events: list[_Event] = [ChunkEvent(event, self._snapshot_at, len(came))]
+        self._came.append(self._trace(event, changed))
+        events: list[_Event] = [ChunkEvent(event, self._snapshot_at, len(self._came))]
         for log, changes in changed:
             state = self._states.get(log.index)
             if state is None:

@@ -48,6 +48,12 @@ def prepare(params: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
+def _comes_before(event: Any, after: int) -> bool:
+    """Whether its number says that the listener has had it."""
+    number = event.sequence_number
+    return isinstance(number, int) and number <= after
+
+
 class Helper:
     """Follows one stream.
 
@@ -68,26 +74,28 @@ class Helper:
         """What `events` adds each event to."""
         return self._state
 
-    def events(self, event: Any) -> list[ResponseStreamEvent]:
-        """What one event of the wire gives: itself, and what is known with it."""
+    def events(self, run: list[Any]) -> list[ResponseStreamEvent]:
+        """What these events of the wire give: themselves, and what is known with each."""
         state = self._state
-        state.add(event)
-        if type(event) is ResponseTextDeltaEvent:
-            text = state._grown
-            event._text = text
-            event._end = text.tell()
-        elif type(event) is ResponseFunctionCallArgumentsDeltaEvent:
-            text = state.grown_by(event)
-            event._text = text
-            event._end = text.tell()
-        elif type(event) is ResponseTextDoneEvent:
-            if self._format is not None and isinstance(event.text, str) and final_answer(state.phase_of(event)):
-                event._parsed = Lazy(functools.partial(parse, self._format), event.text)
-        elif isinstance(event, _TERMINAL):
-            event.response = self._response(whole=type(event) is ResponseCompletedEvent)
-        if self._after is not None and isinstance(event.sequence_number, int):
-            return [event] if event.sequence_number > self._after else []
-        return [event]
+        add = state.add
+        for event in run:
+            add(event)
+            if type(event) is ResponseTextDeltaEvent:
+                text = state._grown
+                event._text = text
+                event._end = text.tell()
+            elif type(event) is ResponseFunctionCallArgumentsDeltaEvent:
+                text = state.grown_by(event)
+                event._text = text
+                event._end = text.tell()
+            elif type(event) is ResponseTextDoneEvent:
+                if self._format is not None and isinstance(event.text, str) and final_answer(state.phase_of(event)):
+                    event._parsed = Lazy(functools.partial(parse, self._format), event.text)
+            elif isinstance(event, _TERMINAL):
+                event.response = self._response(whole=type(event) is ResponseCompletedEvent)
+        if self._after is None:
+            return run
+        return [event for event in run if not _comes_before(event, self._after)]
 
     def end(self) -> list[ResponseStreamEvent]:
         """At a clean end of the stream: nothing more."""
