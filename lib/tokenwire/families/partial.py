@@ -36,11 +36,12 @@ __all__ = ["GrowingJSON", "GrowingText", "PartialParser"]
 class GrowingText:
     """Text that only grows. write: appends. tell: where it ends now, for `upto`."""
 
-    __slots__ = ("_buffer", "tell", "write")
+    __slots__ = ("_buffer", "_seen", "tell", "write")
 
     def __init__(self) -> None:
         # One flat buffer: a list of the pieces would cost 60 bytes for each token.
         self._buffer = io.StringIO()
+        self._seen = ""  # all of it, when somebody last asked for what had come since
         self.write: Callable[[str], object] = self._buffer.write
         self.tell: Callable[[], int] = self._buffer.tell
 
@@ -49,7 +50,10 @@ class GrowingText:
 
     def upto(self, end: int) -> str:
         """The text as it was when `tell()` said `end`."""
-        text = self._buffer.getvalue()
+        # Who looks, looks at each delta, and a read brings many: they are parts of one copy.
+        text = self._seen
+        if len(text) < end:
+            self._seen = text = self._buffer.getvalue()
         return text if len(text) == end else text[:end]
 
     def partial(self, end: int) -> Any:
