@@ -26,10 +26,8 @@ _ENDS = 4_096
 
 def _offsets(vector: Vector, how: str) -> list[int]:
     size = len(vector.data)
-    if ALL == 2 or (ALL and size <= _LONG):
-        return list(range(size + 1))
     if ALL:
-        return [*range(_ENDS), *range(_ENDS, size - _ENDS, 97), *range(size - _ENDS, size + 1)]
+        return cuts.offsets(vector, _LONG if ALL == 1 else None, _ENDS)
     # Near some of the line ends, others each time; and the end of the head, and all of the end.
     ends = cuts.line_ends(vector)
     some = ends[sum(map(ord, vector.name + how)) % 13 :: max(1, len(ends) // 16)]

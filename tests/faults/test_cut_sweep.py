@@ -1,8 +1,9 @@
 """Answers cut over real sockets, by the server's end and by its reset, through every backend.
 
-TOKENWIRE_ALL_CUTS=1 cuts a few small recordings of every kind after every byte, and all of them on each side of
-every line end: of the head, the framing and the events (of long ones, of the first and the last hundred). Else each
-run takes some of both. What must come out, and after every byte of every recording, in memory: test_cut_everywhere.py.
+Each run takes some places of each recording: of line ends, of the head, the framing and the events; and more of a
+few. TOKENWIRE_ALL_CUTS=1 cuts after every byte of every recording of up to 8 kB, and of longer ones after every byte
+of both ends and each 97th between; TOKENWIRE_ALL_CUTS=2 cuts those everywhere, too (which takes hours). What must
+come out, and after every byte of every recording, in memory: test_cut_everywhere.py.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from support.vectors import Vector, load, names
 from tokenwire.backends.base import Origin
 from tokenwire.backends.memory import EOF, MemoryBackend
 
-ALL = bool(os.environ.get("TOKENWIRE_ALL_CUTS"))
+ALL = int(os.environ.get("TOKENWIRE_ALL_CUTS", "0"))
 
-#: Chunked, compressed, both families, an error in the stream, a refusal, a whole object.
+#: Those that each run takes more of: chunked, compressed, both families, an error in the stream, a refusal, an object.
 FEW = (
     "llama-chat-zero-token",
     "nginx-gzip-chat",
@@ -34,6 +35,10 @@ FEW = (
     "h11-chat-nostream",
 )
 _LONG = 8_192
+_ENDS = 2_048
+
+#: Tests for each backend and way to end: the whole sweep is minutes for each of 41.
+_PARTS = 41 if ALL else 8
 
 
 class Watched:
@@ -129,26 +134,20 @@ def sweep(way: Way, how: str, jobs: list[tuple[Vector, list[int]]]) -> None:
         serving.result()
 
 
-@ways
-@pytest.mark.parametrize("how", ["FIN", "RST"])
-@pytest.mark.parametrize("name", FEW)
-def test_cut_after_every_byte(name: str, how: str, way: Way) -> None:
-    vector = load(name)
-    size, salt = len(vector.data), sum(f"{name}{how}{way.id}".encode())
-    some = {*range(salt % 61, size, 61), *range(size - 8, size + 1)}
-    sweep(way, how, [(vector, list(range(size + 1)) if ALL else sorted(some))])
+def _offsets(vector: Vector, salt: int) -> list[int]:
+    """Where to cut it; salt: for other places in each backend and way to end."""
+    if ALL:
+        return cuts.offsets(vector, _LONG if ALL == 1 else None, _ENDS)
+    size, ends = len(vector.data), cuts.line_ends(vector)
+    some = {ends[salt * 7919 % len(ends)]}
+    if vector.name in FEW:
+        some |= {*range(salt % 61, size, 61), *range(size - 8, size + 1)}
+    return sorted(some)
 
 
 @ways
 @pytest.mark.parametrize("how", ["FIN", "RST"])
-@pytest.mark.parametrize("part", range(8))
-def test_cut_beside_line_ends(part: int, how: str, way: Way) -> None:
-    jobs = []
-    for vector in map(load, names()[part::8]):
-        ends = cuts.line_ends(vector)
-        if ALL:
-            chosen = ends if len(vector.data) <= _LONG else ends[:100] + ends[-100:]
-        else:
-            chosen = [ends[sum(f"{vector.name}{how}{way.id}".encode()) * 7919 % len(ends)]]
-        jobs.append((vector, chosen))
-    sweep(way, how, jobs)
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_cut(part: int, how: str, way: Way) -> None:
+    vectors = map(load, names()[part::_PARTS])
+    sweep(way, how, [(v, _offsets(v, sum(f"{v.name}{how}{way.id}".encode()))) for v in vectors])

@@ -63,6 +63,14 @@ def cuts(vector: Vector, offsets: Iterable[int]) -> list[Cut]:
     return found
 
 
+def offsets(vector: Vector, long: int | None, ends: int) -> list[int]:
+    """Behind every byte; where it is longer than long: of both ends, so many each, and behind each 97th between."""
+    size = len(vector.data)
+    if long is None or size <= long:
+        return list(range(size + 1))
+    return [*range(ends), *range(ends, size - ends, 97), *range(size - ends, size + 1)]
+
+
 class Payload(NamedTuple):
     """One event on the wire. needs: how much of the content must have come for it to be delivered at the end."""
 
