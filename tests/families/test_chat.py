@@ -465,6 +465,18 @@ def records(cls: Any) -> st.SearchStrategy[Any]:
     return st.builds(cls, **fields)
 
 
+def test_what_was_made_here_is_encoded_without_the_fields_that_are_none() -> None:
+    delta = chat_types.ChoiceDelta(content="Hi")
+    made = chat.ChatCompletionChunk(id="c", choices=[chat_types.ChunkChoice(delta=delta, index=1)], model="m")
+    assert json.loads(chat.encode(made)) == {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": "m",
+        "choices": [{"index": 1, "delta": {"content": "Hi"}}],
+    }
+
+
 @given(records(chat_types.ChatCompletionChunk))
 def test_a_chunk_made_here_comes_back_the_same(event: chat.ChatCompletionChunk) -> None:
     again = chat.decode(chat.encode(event))

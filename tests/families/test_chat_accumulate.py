@@ -243,6 +243,14 @@ def test_unknown_fields_of_choices_and_deltas_are_kept() -> None:
     assert choice.message.annotations[1] == 3
 
 
+@pytest.mark.parametrize("delta", ["Hi", 7, ["Hi"], True])
+def test_a_delta_that_is_no_object_changes_nothing_but_the_choice_ends(delta: Any) -> None:
+    odd = {"choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}]}
+    accumulator = added(chunk({"content": "Hello"}), odd)
+    assert accumulator.complete
+    assert accumulator.snapshot().choices[0].message.content == "Hello"
+
+
 def test_an_unknown_field_does_not_hide_a_known_one() -> None:
     choice: Any = added(chunk({"content": "a"}, choice={"message": {"content": "b"}})).snapshot().choices[0]
     assert choice.message.content == "a"

@@ -284,6 +284,15 @@ def test_a_breach_raises_behind_what_came_before(breach: bytes, known: dict[byte
         assert verdict.body == b"abcdef" + good
 
 
+def test_a_trailer_that_goes_on_in_the_next_line() -> None:
+    """RFC 9112, 5.2: "replace each received obs-fold with one or more SP octets"; h11 makes it one."""
+    body = b"5\r\nhello\r\n0\r\nA: b\r\n\t c\r\nD: e\r\n\r\n"
+    verdict = Verdict(b"hello", False, True, b"", [(b"a", b"b c"), (b"d", b"e")], True)
+    for pieces in two_ways(body):
+        assert our_verdict(ChunkedReader(), pieces) == verdict
+    assert h11s_verdict(b"Transfer-Encoding: chunked\r\n", body) == verdict
+
+
 @pytest.mark.parametrize("section", [b"\n", b"\r\n", b"A: b\n\n", b"A: b\r\n\n", b"A: b\n\r\n"])
 def test_line_ends_that_h11_takes_in_a_trailer_section(section: bytes) -> None:
     """RFC 9112, 2.2: "a recipient MAY recognize a single LF as a line terminator"; in this section h11 does."""

@@ -263,6 +263,8 @@ FACTS: dict[str, tuple[bytes, list[Seen]]] = {
     "byte order mark before an event": (b"\xef\xbb\xbfevent: e\r\ndata: x\r\n\r\n", [("x", "e", "", None)]),
     "only one of two": (b"\xef\xbb\xbf\xef\xbb\xbfdata: y\n\ndata: x\n\n", [_X]),
     "only at the start": (b"\n\xef\xbb\xbfdata: y\n\ndata: x\n\n", [_X]),
+    "half a byte order mark": (b"\xef\xbbdata: y\n\ndata: x\n\n", [_X]),
+    "a CR between two lines of data": (b"data: x\rdata: y\n\n", [("x\ny", "", "", None)]),
     "no blank line at the end": (b"data: x\n\ndata: y\n", [_X]),
     "a comment that was framed as data": (b"data: : OPENROUTER\n\n", [(": OPENROUTER", "", "", None)]),
     "the marker": (b"data: [DONE]\n\n", [("[DONE]", "", "", None)]),

@@ -127,8 +127,10 @@ class _Shape:
             return None  # of more than one type
         usual = self.usual.get(lines)
         if usual is None:
-            if len(head) > _HEAD_BYTES or len(self.usual) >= _TYPES:
+            if len(head) > _HEAD_BYTES:
                 return None
+            if len(self.usual) >= _TYPES:
+                self.usual.clear()
             usual = self.usual[lines] = _Usual(lines, self.tail)
         return usual if usual[len(payload)] == head else None  # or its digits are others
 
