@@ -156,7 +156,7 @@ class Exchange(Sending):
         pipeline = self.pipeline
         assert pipeline is not None, "start comes first"
         self._reading = True
-        stats, timeouts = self.stats, self._request.timeouts
+        stats, timeouts, now = self.stats, self._request.timeouts, self._now
         try:
             while not pipeline.done:
                 connection = self._connection
@@ -172,7 +172,7 @@ class Exchange(Sending):
                     events = pipeline.receive_eof(words(error))
                 else:
                     # `_arrived`, and further down `_note_events`, without their frames.
-                    self._progress = self._now()
+                    self._progress = now()
                     stats.last_byte = time.monotonic_ns()
                     stats.reads += 1
                     stats.bytes += count

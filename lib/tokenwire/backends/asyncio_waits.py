@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import types
+import weakref
 from collections.abc import Callable, Generator
 from contextvars import Context
 from typing import Any, Final
@@ -52,20 +53,18 @@ class Arrival:
     `_asyncio_future_blocking` before each wait.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_loop", "context", "result", "wake_up")
+    __slots__ = ("_asyncio_future_blocking", "context", "get_loop", "result", "wake_up")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
-        self._loop = loop
+        # It and `result` are called for each token, so they are callables in C; a reference is one that answers with
+        # the loop. (asyncio.get_running_loop does too, and until 3.12 asks the kernel for the process id each time.)
+        self.get_loop: Callable[[], asyncio.AbstractEventLoop | None] = weakref.ref(loop)
         self.wake_up: Callable[[Any], object] | None = None
         self.context: Context | None = None
         self.result: Callable[[], object] = _NOTHING
 
     # -- what the task calls -----------------------------------------------------------
-    # `get_loop` and `result` are called for each token, so they are functions in C; and a connection is used in its
-    # own loop, which Pool.check sees to.
-
-    get_loop = staticmethod(asyncio.get_running_loop)
 
     def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
         self.wake_up, self.context = callback, context
@@ -93,7 +92,9 @@ class Arrival:
             self.let_go()
             if error is not None:
                 self.result = functools.partial(self._raise, error)
-            self._loop.call_soon(wake_up, self, context=context)
+            loop = self.get_loop()
+            assert loop is not None  # the task has it
+            loop.call_soon(wake_up, self, context=context)
 
     def _raise(self, error: BaseException) -> None:
         self.result = _NOTHING
