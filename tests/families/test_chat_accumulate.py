@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk as OfficialChunk
 
+from support.calls import calls_made
 from tokenwire.families import chat
 from tokenwire.families.chat_types import ChatCompletionMessageCustomToolCall
 
@@ -572,22 +572,6 @@ def test_the_official_accumulator_agrees(name: str) -> None:
 
 
 # -- Cost -----------------------------------------------------------------------------------
-
-
-def calls_made(work: Callable[[], object]) -> int:
-    """How many calls, of Python and of C functions, some work makes."""
-    count = 0
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 KINDS: dict[str, Callable[[int], dict[str, Any]]] = {

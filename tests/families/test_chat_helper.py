@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState, _events
 from openai.types.chat import ChatCompletionChunk as OfficialChunk
 
+from support.calls import calls_made
 from tokenwire.errors import ContentFilterFinishReasonError, LengthFinishReasonError
 from tokenwire.families import chat, chat_events
 from tokenwire.families.partial import PartialParser
@@ -662,22 +662,6 @@ def test_the_official_helper_tells_the_same(name: str) -> None:
 
 
 # -- Cost ----------------------------------------------------------------------------------------------
-
-
-def calls_made(work: Callable[[], object]) -> int:
-    """How many calls, of Python and of C functions, some work makes."""
-    count = 0
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 ITEM = '{"id": 12, "name": "moon", "tags": ["a", "b"], "note": "said \\"hi\\""}, '

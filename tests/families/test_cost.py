@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 
 import tokenwire
+from support.calls import calls_made
 from tokenwire.backends.memory import EOF, MemoryBackend
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -101,22 +101,6 @@ def final(stream: Any) -> Any:
     return stream.get_final_completion() if hasattr(stream, "get_final_completion") else stream.get_final_response()
 
 
-def calls(work: Callable[[], object]) -> int:
-    """How many calls, of Python and of C functions, some work makes."""
-    count = 0
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_cost_is_linear(kind: str) -> None:
     seen: list[int] = []
@@ -137,7 +121,7 @@ def test_the_cost_is_linear(kind: str) -> None:
             seen.append(deltas)
 
         with client:
-            return calls(work)
+            return calls_made(work)
 
     small, large = cost(10_000), cost(20_000)
     assert large <= 2.2 * small

@@ -25,6 +25,7 @@ from hypothesis import given, strategies as st
 from openai.lib._parsing._completions import type_to_response_format_param
 from openai.lib._pydantic import to_strict_json_schema
 
+from support.calls import calls_made
 from tokenwire.families import parsing
 from tokenwire.families.partial import GrowingJSON, GrowingText, PartialParser
 from tokenwire.families.views import PartialDict, PartialList, plain
@@ -649,24 +650,20 @@ def test_all_looks_together_cost_what_the_text_is_long(kind: str) -> None:
     """Calls, and the memory of all the values, which are kept: copies would show there."""
 
     def cost(count: int) -> tuple[int, int]:
-        calls = 0
+        log, kept, again = GrowingJSON(), [], []
 
-        def profile(frame: Any, event: str, argument: Any) -> None:
-            nonlocal calls
-            calls += event in ("call", "c_call")
-
-        log, kept = GrowingJSON(), []
-        tracemalloc.start()
-        sys.setprofile(profile)
-        try:
+        def work() -> None:
             for piece in GROWING[kind](count):
                 log.write(piece)
                 kept.append(log.partial(log.tell()))
-            moments = range(1, log.tell() + 1)
-            again = [log.partial(end) for end in moments]  # not to be read anew for each
-        finally:
-            sys.setprofile(None)
+            # Not to be read anew for each.
+            again.extend([log.partial(end) for end in range(1, log.tell() + 1)])
+
+        tracemalloc.start()
+        try:
+            calls = calls_made(work)
             memory = tracemalloc.get_traced_memory()[0]
+        finally:
             tracemalloc.stop()
         assert again[::251] == kept[::251]
         return calls, memory

@@ -14,6 +14,7 @@ from openai._models import construct_type
 from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent as OfficialEvent
 
+from support.calls import calls_made
 from tokenwire.families import responses
 from tokenwire.families.record import Unknown
 
@@ -882,23 +883,6 @@ def test_what_a_snapshot_holds_is_the_callers_own() -> None:
     assert state.snapshot().metadata == {}
 
 
-def calls(work: Callable[[], object]) -> int:
-    """How many calls, of Python's functions and of C's, a piece of work makes."""
-    count = 0
-
-    def tick(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        if event in ("call", "c_call"):
-            count += 1
-
-    sys.setprofile(tick)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 DELTAS = {
     "text": {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "content_index": 0},
     "arguments": {"type": "response.function_call_arguments.delta", "item_id": "f", "output_index": 0},
@@ -930,7 +914,7 @@ def test_the_cost_is_linear(delta: Found) -> None:
                 state.add(event)
             state.snapshot()
 
-        return calls(work)
+        return calls_made(work)
 
     assert cost(4_000) <= 2.2 * cost(2_000)  # 20,000 and 10,000: see test_cost.py
 
@@ -956,6 +940,6 @@ def test_many_items_cost_what_they_weigh() -> None:
                 state.add(event)
             assert len(state.snapshot().output) == count
 
-        return calls(work)
+        return calls_made(work)
 
     assert cost(400) <= 2.2 * cost(200)

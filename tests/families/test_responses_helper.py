@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import tracemalloc
-from collections.abc import Callable
 from typing import Any, TypedDict
 
 import msgspec
@@ -17,6 +15,7 @@ from openai._models import construct_type
 from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent as OfficialEvent
 
+from support.calls import calls_made
 from tokenwire.errors import ContentFilterFinishReasonError, LengthFinishReasonError
 from tokenwire.families import responses
 
@@ -489,23 +488,6 @@ def test_the_schema_that_is_sent_is_the_official_one() -> None:
 # -- Cost -----------------------------------------------------------------------------------
 
 
-def calls(work: Callable[[], object]) -> int:
-    """How many calls, of Python's functions and of C's, a piece of work makes."""
-    count = 0
-
-    def tick(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        if event in ("call", "c_call"):
-            count += 1
-
-    sys.setprofile(tick)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 @pytest.mark.parametrize("kind", ["output_text", "function_call_arguments"])
 @pytest.mark.parametrize("form", [None, Moon])
 def test_the_cost_is_linear(kind: str, form: Any) -> None:
@@ -524,7 +506,7 @@ def test_the_cost_is_linear(kind: str, form: Any) -> None:
                 helper.events([event])
             helper.snapshot()
 
-        return calls(work), peak
+        return calls_made(work), peak
 
     small, large = cost(10_000), cost(20_000)
     assert large[0] <= 2.2 * small[0]
