@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from support.endpoint import reciting
+from support.loops import Threaded
 from tokenwire.cli import main
 
 # Each backend, and each family, without every pair of them: a process costs.
@@ -40,6 +42,13 @@ def tokenwire(*arguments: str, typed: str | None = None, **environment: str) -> 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with reciting() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[str]:
+    """An endpoint that takes its time: a command can be met in the midst of an answer."""
+    with reciting("--tokens-per-second", "50") as url:
         yield url
 
 
@@ -125,21 +134,20 @@ def test_lines_typed_at_a_prompt(url: str, poem: str) -> None:
 
 
 @pytest.mark.parametrize(("command", "backend"), ASKING)
-def test_ctrl_c_ends_cleanly(command: str, backend: str) -> None:
-    with reciting("--tokens-per-second", "50") as url:
-        process = subprocess.Popen(
-            [*COMMAND, command, "the moon", "--base-url", url, "--model", "m", "--backend", backend],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=BARE,
-        )
-        with process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert process.stdout.read(1)  # a first token has come
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=120) == 130
-            assert process.stderr.read() == b""
+def test_ctrl_c_ends_cleanly(command: str, backend: str, slow: str) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, command, "the moon", "--base-url", slow, "--model", "m", "--backend", backend],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=BARE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1)  # a first token has come
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -155,21 +163,20 @@ def test_serve_ends_cleanly_on_ctrl_c(backend: str) -> None:
         assert process.stderr.read() == ""
 
 
-def test_a_reader_that_goes_away(url: str) -> None:
-    with reciting("--tokens-per-second", "200") as url:
-        process = subprocess.Popen(
-            [*COMMAND, "chat", "the moon", "--base-url", url, "--model", "m"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=BARE,
-        )
-        with process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert process.stdout.read(1)
-            process.stdout.close()
-            assert process.wait(timeout=120) == 141
-            assert process.stderr.read() == b""
+def test_a_reader_that_goes_away(slow: str) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "chat", "the moon", "--base-url", slow, "--model", "m"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=BARE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        assert process.wait(timeout=120) == 141
+        assert process.stderr.read() == b""
 
 
 def test_the_servers_words_for_an_error(url: str) -> None:
@@ -180,15 +187,17 @@ def test_the_servers_words_for_an_error(url: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("backend", ["sync", "asyncio"])
-def test_nobody_listens(backend: str) -> None:
+def test_nobody_listens() -> None:
     with socket.socket() as taken:  # bound, and not listening: connecting is refused
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        done = tokenwire("chat", "x", "--base-url", url, "--model", "m", "--backend", backend)
-    assert done.returncode == 1
-    assert "Cannot connect to 127.0.0.1:" in done.stderr
-    assert "Traceback" not in done.stderr
+        asking = ["chat", "x", "--base-url", url, "--model", "m", "--backend"]
+        # At the same time: each waits before it tries again.
+        both = [Threaded(partial(tokenwire, *asking, backend)) for backend in ("sync", "asyncio")]
+        for done in [one.result() for one in both]:
+            assert done.returncode == 1
+            assert "Cannot connect to 127.0.0.1:" in done.stderr
+            assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

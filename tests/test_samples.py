@@ -35,15 +35,14 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def poem() -> str:
+def poem(url: str) -> str:
     """What the endpoint recites for the samples' prompt, asked for in the plainest way there is."""
     question = {"model": "m", "messages": [{"role": "user", "content": "Write a poem about the moon."}]}
-    with reciting() as url:
-        request = urllib.request.Request(
-            f"{url}/chat/completions", json.dumps(question).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            text = json.load(answer)["choices"][0]["message"]["content"]
+    request = urllib.request.Request(
+        f"{url}/chat/completions", json.dumps(question).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        text = json.load(answer)["choices"][0]["message"]["content"]
     assert "moon" in text.lower()
     assert len(text) > 200
     return str(text)
@@ -80,26 +79,36 @@ def composed(name: str, before: list[str], suffix: str, url: str) -> str:
     return swapped(setup + sample(name + suffix), url)
 
 
-def run(command: list[str], **variables: str) -> str:
+def run(command: list[str], typed: str | None = None, **variables: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment |= variables
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(
+        command, check=False, input=typed, capture_output=True, text=True, timeout=120, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+#: Runs programs one after the other, each as if it were alone: importing openai takes a second, each time.
+EACH = """
+import json, sys
+for program in json.load(sys.stdin):
+    exec(compile(program, "<sample>", "exec"), {"__name__": "__main__"})
+    print(end="\\0")
+"""
+
+
 @pytest.mark.parametrize("library", ["tokenwire", "openai"])
-@pytest.mark.parametrize("name", PYTHON)
-def test_python(name: str, library: str, url: str, poem: str, request: pytest.FixtureRequest) -> None:
-    if library == "openai" and ("async" in name) == ("asyncio" in request.node.name.split("-")[0]):
-        pytest.skip("importing openai takes a second: its samples meet each endpoint, but not every pair")
-    program = composed(name, PYTHON[name], ".py", url)
-    assert program.count("import openai\n") == 1
+def test_python(library: str, url: str, poem: str) -> None:
+    programs = [composed(name, before, ".py", url) for name, before in PYTHON.items()]
+    assert all(program.count("import openai\n") == 1 for program in programs)
+    command = [sys.executable, "-c", EACH]
     if library == "tokenwire":
-        program = program.replace("import openai\n", "import tokenwire as openai\n")
-        assert run([sys.executable, "-W", "error", "-c", program]) == poem
-    else:
-        assert run([sys.executable, "-c", program]) == poem
+        programs = [program.replace("import openai\n", "import tokenwire as openai\n") for program in programs]
+        command[1:1] = ["-W", "error"]
+    *said, rest = run(command, json.dumps(programs)).split("\0")
+    assert dict(zip(PYTHON, said, strict=True)) == dict.fromkeys(PYTHON, poem)
+    assert rest == ""
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
