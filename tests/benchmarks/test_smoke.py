@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import tokenwire
+
 ROOT = Path(__file__).resolve().parents[2]
 STREAMS, TOKENS = 3, 20
 
@@ -21,7 +23,8 @@ def run(tmp_path: Path, *names: str) -> list[dict[str, Any]]:
     command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--json", str(out), "--rounds", "1", "--no-pin"]
     command += ["--streams", str(STREAMS), "--tokens", str(TOKENS), "--timeout", "60"]
     command += [part for name in names for part in ("--only", name)]
-    path = os.pathsep.join([str(ROOT / "lib"), os.environ.get("PYTHONPATH", "")])
+    # The tokenwire that all other tests are of; installed, it is compiled already.
+    path = os.pathsep.join([str(Path(tokenwire.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, timeout=120, check=False
     )
