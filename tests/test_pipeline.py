@@ -47,12 +47,13 @@ from tokenwire.pipeline import EventPipeline, HelperPipeline, RawPipeline
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.refusals import is_stream, status_refusal
 from tokenwire.whole import WholeBody
-from tokenwire.wire.heads import Headers, ResponseHead
+from tokenwire.wire.heads import Headers, RequestTemplate, ResponseHead
 from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import ServerSentEvent
 
 FAMILIES: dict[str, Any] = {"chat": chat, "responses": responses}
-REQUEST = ("POST", "/", [(b"host", b"t"), (b"content-length", b"0")])
+#: Judged once: there are a hundred thousand answers to it here.
+REQUEST = RequestTemplate("POST", [(b"host", b"t")], sized=True)
 
 
 class Played:
@@ -62,7 +63,7 @@ class Played:
         self, pieces: list[bytes], make: Any, *, eof: str | None = "closed", limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self.connection = connection = ClientConnection(limits)
-        connection.send_request(*REQUEST)
+        connection.send_template(REQUEST, "/")
         self.pipeline: Any = None
         self.events: list[Any] = []
         for piece in pieces:
@@ -577,7 +578,7 @@ def whole(wire: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     found = []
     for pieces in splits(wire):
         connection = ClientConnection(limits)
-        connection.send_request(*REQUEST)
+        connection.send_template(REQUEST, "/")
         body = None
         for piece in pieces:
             connection.buffer.reclaim()
@@ -631,7 +632,7 @@ def test_a_whole_answer_is_bounded() -> None:
 
 def test_what_is_missing_of_a_whole_answer() -> None:
     connection = ClientConnection()
-    connection.send_request(*REQUEST)
+    connection.send_template(REQUEST, "/")
     connection.buffer.feed(answer(b"12345")[:-2])
     parsed = connection.receive_head()
     assert parsed is not None
@@ -647,7 +648,7 @@ def test_what_was_good_of_a_broken_whole_answer_is_kept() -> None:
         head("Content-Encoding: gzip") + gzip.compress(b"good")[:-8] + b"\0" * 8,
     ):
         connection = ClientConnection()
-        connection.send_request(*REQUEST)
+        connection.send_template(REQUEST, "/")
         connection.buffer.feed(wire)
         parsed = connection.receive_head()
         assert parsed is not None

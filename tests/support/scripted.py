@@ -7,6 +7,7 @@ of its loop, and so decides by itself what has come, and what not yet, at each s
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import time
@@ -51,6 +52,8 @@ class Scripted:
         if window is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)  # what it accepts inherits it
         self._listener.setblocking(False)
+        self._knocks = select.poll()
+        self._knocks.register(self._listener, select.POLLIN)
         self._context = server_side() if tls else None
         self.url = f"http{'s' if tls else ''}://{host}:{self._listener.getsockname()[1]}/v1"
         self.answer: Callable[[bytes], list[bytes]] = lambda request: []
@@ -71,11 +74,8 @@ class Scripted:
         chore, self.chore = self.chore, None
         if chore is not None:
             chore()
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except BlockingIOError:
-                break
+        while self._knocks.poll(0):  # `accept` would tell of nobody by an exception, each time
+            sock, _ = self._listener.accept()
             self.accepted += 1
             self.open.append(_Connection(sock, self._context))
         for one in list(self.open):
