@@ -135,7 +135,7 @@ _reading: ContextVar[_Reading] = ContextVar("_reading")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("names", _AT_ONCE, ids=lambda names: names[0])
+@pytest.mark.parametrize("names", _AT_ONCE, ids="+".join)
 def test_one_byte_a_read(
     server: Replay, names: list[str], backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
