@@ -26,6 +26,7 @@ from support import outcome, vectors
 from support.loops import together
 from support.replay import Played, Replay, replaying
 from tokenwire.backends import named
+from tokenwire.backends.asyncio_transport import AsyncioTransport
 from tokenwire.backends.memory import EOF, MemoryBackend
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -141,21 +142,26 @@ def test_one_byte_a_read(
 ) -> None:
     """All is with the kernel, and each read has room for one byte of it: what the network joins stays apart."""
     expected = [_reference(name) for name in names]  # now: it is not to be read by the byte
-    lend, update = ReceiveBuffer.get_buffer, ReceiveBuffer.buffer_updated
+    lend = ReceiveBuffer.get_buffer
 
     def room(buffer: ReceiveBuffer, sizehint: int = -1) -> memoryview:
         return lend(buffer)[: _reading.get().room]
 
-    def count(buffer: ReceiveBuffer, nbytes: int) -> None:
-        _reading.get().taken += nbytes
-        update(buffer, nbytes)
+    def counting(update: Callable[[Any, int], None]) -> Callable[[Any, int], None]:
+        def count(told: Any, nbytes: int) -> None:
+            _reading.get().taken += nbytes
+            update(told, nbytes)
+
+        return count
 
     everywhere = backend == "sync" or bool(os.environ.get("TOKENWIRE_ALL_SPLITS"))
     if everywhere or len(vectors.load(names[0]).data) <= _LONG:
         monkeypatch.setattr(ReceiveBuffer, "get_buffer", lambda buffer, sizehint=-1: lend(buffer)[:1])
     else:
         monkeypatch.setattr(ReceiveBuffer, "get_buffer", room)
-        monkeypatch.setattr(ReceiveBuffer, "buffer_updated", count)
+        # Whoever is told of a read. (asyncio's transport tells the buffer nothing: it moves its end by itself.)
+        for told in (ReceiveBuffer, AsyncioTransport):
+            monkeypatch.setattr(told, "buffer_updated", counting(told.buffer_updated))
     # The clocks, which would be set anew for each byte, have their own tests. (The server's patience ends a hang.)
     played = [(vectors.load(name), _options(server, name, "bytewise") | {"timeout": None}) for name in names]
     for (vector, _), whole, found in zip(played, expected, _play(backend, played, everywhere), strict=True):
@@ -165,7 +171,10 @@ def test_one_byte_a_read(
             # Where the end of the stream is no byte, it is a read of its own, too.
             assert found.stats.bytes <= found.stats.reads <= found.stats.bytes + 1, vector.name
         elif found.stats is not None:
-            assert found.stats.reads > 2 * _SINGLY, vector.name
+            # The last read of the middle may end behind it, and one may come before there is all that it has room for.
+            middle = len(vector.data) - 2 * _SINGLY
+            least = found.stats.bytes - middle + middle // _MIDDLE - _MIDDLE
+            assert least <= found.stats.reads <= 1.2 * least, vector.name
 
 
 def test_silence_is_told_by_the_event_clock(server: Replay) -> None:
