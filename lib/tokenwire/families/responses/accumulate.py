@@ -34,7 +34,8 @@ import msgspec
 from ..parsing import GrowingText
 from . import events, text_events, tool_events
 from .items import ResponseOutputItem
-from .notes import Item, Part, build, complete, json_at, kept
+from .keeping import announced, json_at, kept
+from .notes import Item, build, complete
 from .reading import read_response
 from .response import Response
 from .text_events import ResponseTextDeltaEvent
@@ -196,7 +197,7 @@ class Accumulator:
     # -- Notes about items ------------------------------------------------------------
 
     def _item_added(self, event: events.ResponseOutputItemAddedEvent) -> None:
-        self._announce(event.item, event.output_index, (kept(event), "item"))
+        self._announce(event.item, event.output_index, (announced(event, getattr(event.item, "id", None)), "item"))
 
     def _announce(self, item: Any, index: Any, where: tuple[Any, ...]) -> None:
         kind, item_id = getattr(item, "type", None), getattr(item, "id", None)
@@ -225,8 +226,9 @@ class Accumulator:
         self._find(event, kind).status = status
 
     def _begun(self, event: Any) -> None:
-        self._lifecycle = kept(event)
-        output = getattr(event.response, "output", None)
+        response = event.response
+        self._lifecycle = announced(event, getattr(response, "id", None), getattr(response, "created_at", None))
+        output = getattr(response, "output", None)
         if isinstance(output, list):
             for index, item in enumerate(output):
                 self._announce(item, index, (item,))
@@ -240,12 +242,14 @@ class Accumulator:
     # -- Notes about parts ------------------------------------------------------------
 
     def _text_delta(self, event: text_events.ResponseTextDeltaEvent) -> None:
-        part = self._find(event, "message").part("content", event.content_index, "output_text")
+        item = self._find(event, "message")
+        part = item.part("content", event.content_index, "output_text")
         if isinstance(event.delta, str):
             part.grown.write(event.delta)
-        if isinstance(event.logprobs, list):
+        if event.logprobs and isinstance(event.logprobs, list):
+            part.logprobs = part.logprobs or []
             part.logprobs += event.logprobs
-        self._item_id, self._output_index = event.item_id, event.output_index
+        self._item_id, self._output_index = item.same(event.item_id), event.output_index
         self._content_index = event.content_index
         self._grown, self._write = part.grown, part.grown.write
 
@@ -268,25 +272,27 @@ class Accumulator:
             part.logprobs = logprobs
 
     def _part_added(self, event: Any) -> None:
-        part = self._announced(event, new=True)
-        if part is not None:
-            part.first = kept(event)
+        item = self._item_of_part(event)
+        if item is not None:
+            part = item.part("content", event.content_index, event.part.type, new=True)
+            part.first = announced(event, item.same(event.item_id))
             part.begin(getattr(event.part, "text", None))
             part.begin(getattr(event.part, "refusal", None))
 
     def _part_done(self, event: Any) -> None:
-        part = self._announced(event, new=False)
-        if part is not None:
+        item = self._item_of_part(event)
+        if item is not None:
+            part = item.part("content", event.content_index, event.part.type)
             part.last = kept(event)
             part.tell(getattr(event.part, "text", None))
             part.tell(getattr(event.part, "refusal", None))
 
-    def _announced(self, event: Any, *, new: bool) -> Part | None:
+    def _item_of_part(self, event: Any) -> Item | None:
         kind = getattr(event.part, "type", None)
         if not isinstance(kind, str):
             return None
         self._forget()
-        return self._of_content(event, kind).part("content", event.content_index, kind, new=new)
+        return self._of_content(event, kind)
 
     def _of_content(self, event: Any, part_kind: str) -> Item:
         """The item of a content part. Reasoning, too, may call its parts output_text."""
@@ -298,7 +304,7 @@ class Accumulator:
     def _summary_added(self, event: text_events.ResponseReasoningSummaryPartAddedEvent) -> None:
         item = self._find(event, "reasoning")
         part = item.part("summary", event.summary_index, "summary_text", new=True)
-        part.first = kept(event)
+        part.first = announced(event, item.same(event.item_id))
         part.begin(getattr(event.part, "text", None))
         self._forget()
 
@@ -309,6 +315,7 @@ class Accumulator:
 
     def _annotation(self, event: text_events.ResponseOutputTextAnnotationAddedEvent) -> None:
         part = self._find(event, "message").part("content", event.content_index, "output_text")
+        part.annotations = part.annotations or []
         part.annotations.append(kept(event))
 
     def _command_added(self, event: tool_events.ResponseShellCallCommandAddedEvent) -> None:

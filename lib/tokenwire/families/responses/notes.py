@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from ..parsing import GrowingText
-from ..record import Event, Record
+from ..record import Record
+from .keeping import json_at
 from .parts import ResponseOutputRefusal as _Refusal
 
-__all__ = ["Item", "Part", "build", "complete", "json_at", "kept"]
+__all__ = ["Item", "Part", "build", "complete"]
 
 _Json = dict[str, Any]
 
@@ -37,8 +36,9 @@ class Part:
         self.first: Any = None
         self.last: Any = None
         self.told = ""
-        self.annotations: list[Any] = []
-        self.logprobs: list[Any] = []
+        # What few parts have is made when it comes.
+        self.annotations: list[Any] | None = None
+        self.logprobs: list[Any] | None = None
 
     def begin(self, text: Any) -> None:
         """What was said of the text ahead of its first delta: the deltas go on from it."""
@@ -74,6 +74,10 @@ class Item:
         self.phase: Any = None
         self.latest: dict[str, int] | None = None
 
+    def same(self, item_id: Any) -> Any:
+        """An id that an event gave, in the memory of this item's own where they are equal."""
+        return self.item_id if item_id == self.item_id else item_id
+
     def part(self, field: str, index: Any, kind: str, *, new: bool = False) -> Part:
         """A part of this item; without an index the latest one, or the next, if it is new."""
         if type(index) is not int:
@@ -105,23 +109,6 @@ class Item:
         commands = getattr(getattr(item, "action", None), "commands", None)
         for index, command in enumerate(commands if isinstance(commands, list) else ()):
             self.part("commands", index, "").begin(command)
-
-
-def kept(event: Event) -> Event | bytes | bytearray:
-    """What to keep of an event: its JSON as it came, a fraction of the size; of one that was made here, itself."""
-    text: bytes | bytearray | None = event._json
-    return event if text is None else text
-
-
-def json_at(source: Record | bytes | bytearray | None, *path: str) -> Any:
-    """The JSON that stands somewhere in a record, or in what was kept of an event: a new copy, or None."""
-    if isinstance(source, Record):
-        found: Any = source.to_dict()
-    else:
-        found = None if source is None else msgspec.json.decode(source)
-    for step in path:
-        found = found.get(step) if isinstance(found, dict) else None
-    return found
 
 
 def build(item: Item) -> _Json:
@@ -238,7 +225,7 @@ def _fill_part(entries: list[Any], index: int, kind: str, part: Part, *, partial
         entries.append(entry)
     if kind == "output_text":
         if not entry.get("annotations"):
-            told = [json_at(event, "annotation") for event in part.annotations]
+            told = [json_at(event, "annotation") for event in part.annotations or ()]
             entry["annotations"] = [annotation for annotation in told if annotation is not None]
         if part.logprobs and not entry.get("logprobs"):
             entry["logprobs"] = [
