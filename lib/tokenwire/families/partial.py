@@ -33,27 +33,24 @@ from .views import NOTHING, OpenDict, OpenList
 __all__ = ["GrowingJSON", "GrowingText", "PartialParser"]
 
 
-class GrowingText:
+class GrowingText(io.StringIO):
     """Text that only grows. write: appends. tell: where it ends now, for `upto`."""
 
-    __slots__ = ("_buffer", "_seen", "tell", "write")
+    # One flat buffer, for a list of the pieces would cost 60 bytes for each token; and one object, for a stream that
+    # waits has one.
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        # One flat buffer: a list of the pieces would cost 60 bytes for each token.
-        self._buffer = io.StringIO()
-        self._seen = ""  # all of it, when somebody last asked for what had come since
-        self.write: Callable[[str], object] = self._buffer.write
-        self.tell: Callable[[], int] = self._buffer.tell
+    _seen = ""  # all of it, when somebody last asked for what had come since
 
     def __str__(self) -> str:
-        return self._buffer.getvalue()
+        return self.getvalue()
 
     def upto(self, end: int) -> str:
         """The text as it was when `tell()` said `end`."""
         # Who looks, looks at each delta, and a read brings many: they are parts of one copy.
         text = self._seen
         if len(text) < end:
-            self._seen = text = self._buffer.getvalue()
+            self._seen = text = self.getvalue()
         return text if len(text) == end else text[:end]
 
     def partial(self, end: int) -> Any:
