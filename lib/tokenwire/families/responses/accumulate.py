@@ -6,15 +6,8 @@ is kept. All else waits until somebody asks for a `snapshot`, which is built
 in plain JSON, from the JSON that arrived, so that unknown fields, nulls and
 items of tomorrow pass through it untouched, and is then read like a whole answer.
 
-Notes are kept per output item and per part of it (see notes.py). Servers
-disagree about how an item is named:
-
-* by its id, wherever the id is one that was announced;
-* by `output_index`, where each event has an id of its own (GitHub Copilot) or none;
-* by neither, and then the latest item of that kind is meant.
-
-And always by kind as well, for text does not belong to a function call: where
-output_index is 0 for everything, the kind keeps items apart.
+Notes are kept per output item and per part of it (see notes.py). Which item an event
+means is naming.py's to say.
 
 A server's later word about an item is believed: the terminal response before
 `output_item.done`, that before `output_item.added`. What a later word leaves out
@@ -25,30 +18,30 @@ Not kept: partial images and audio, which are no part of a response.
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any, Final
 
 import msgspec
 
 from ..parsing import GrowingText
 from . import events, text_events, tool_events
-from .items import ResponseOutputItem
 from .keeping import announced, json_at, kept
+from .naming import Naming, usable
 from .notes import Item, build, complete
+from .places import DELTAS, STATUSES, WHOLES
 from .reading import read_response
 from .response import Response
 from .text_events import ResponseTextDeltaEvent
 
 __all__ = ["Accumulator"]
 
-_NOWHERE = object()
-_NOTHING = GrowingText()  # what grows before the first delta; never written to
+_NOWHERE: Final = object()
+# What grows before the first delta, and a write that is never called: the same for all streams.
+_NOTHING: Final = GrowingText()
+_WRITE_NOTHING: Final = _NOTHING.write
 
-_KINDS = {cls.__struct_config__.tag for cls in typing.get_args(ResponseOutputItem)}
 
-
-class Accumulator:
+class Accumulator(Naming):
     """Adds up the events of one Responses stream, from wherever it starts.
 
     terminal: a terminal event was seen, so iteration is over, whatever the connection still brings.
@@ -60,10 +53,8 @@ class Accumulator:
         "_content_index",
         "_grown",
         "_item_id",
-        "_items",
         "_last",
         "_lifecycle",
-        "_named",
         "_output_index",
         "_write",
         "complete",
@@ -71,10 +62,7 @@ class Accumulator:
     )
 
     def __init__(self) -> None:
-        self._items: list[Item] = []
-        # By (item_id, kind), by (output_index, kind), and by kind alone the latest. One dict: a stream that is
-        # silent costs what it holds.
-        self._named: dict[Any, Item] = {}
+        super().__init__()
         self._lifecycle: Any = None  # the latest word about the whole response, as `kept`
         self._completed = False  # whether that is response.completed
         # Plain attributes: they are looked at after each read.
@@ -85,9 +73,10 @@ class Accumulator:
         self._output_index: Any = None
         self._content_index: Any = None
         self._grown = _NOTHING
-        self._write: Callable[[str], object] = _NOTHING.write
-        # The same for each other kind of delta: item_id, output_index, index, and the text that grew.
-        self._last: dict[type, tuple[Any, Any, Any, GrowingText]] = {}
+        self._write: Callable[[str], object] = _WRITE_NOTHING
+        # The same for each other kind of delta: item_id, output_index, index, and the text that grew. None until one
+        # comes.
+        self._last: dict[type, tuple[Any, Any, Any, GrowingText]] | None = None
 
     def add(self, event: Any) -> None:
         """Note one event. Takes any event of any shape."""
@@ -128,6 +117,7 @@ class Accumulator:
 
     def grown_by(self, event: Any) -> GrowingText:
         """The text that the latest delta added to; event: that delta, not one of text."""
+        assert self._last is not None
         return self._last[type(event)][3]
 
     def phase_of(self, event: Any) -> Any:
@@ -146,83 +136,40 @@ class Accumulator:
             found["output"] = [build(item) for item in self._in_order()]
         return read_response(msgspec.json.encode(found))
 
-    # -- Which item ------------------------------------------------------------------
-
-    def _find(self, event: Any, kind: str) -> Item:
-        """The item of this kind that an event means; a new one where none is known."""
-        item_id, index = getattr(event, "item_id", ""), event.output_index
-        item = self._known(item_id, index, kind)
-        if item is None and not _usable(item_id) and type(index) is not int:
-            item = self._named.get(kind)
-        if item is None:
-            item = self._new(kind)
-        return self._name(item, item_id, index)
-
-    def _known(self, item_id: Any, index: Any, kind: str) -> Item | None:
-        # Under None stand the items of kinds that this version does not know: they may stream anything.
-        item = None
-        if _usable(item_id):
-            item = self._named.get((item_id, kind)) or self._named.get((item_id, None))
-        if item is None and type(index) is int:
-            item = self._named.get((index, kind)) or self._named.get((index, None))
-        return item
-
-    def _new(self, kind: str) -> Item:
-        item = Item(kind)
-        self._items.append(item)
-        return item
-
-    def _name(self, item: Item, item_id: Any, index: Any) -> Item:
-        kind = item.kind if item.kind in _KINDS else None
-        if _usable(item_id):
-            self._named.setdefault((item_id, kind), item)
-            item.item_id = item.item_id or item_id
-        if type(index) is int:
-            self._named.setdefault((index, kind), item)
-            if item.index is None:
-                item.index = index
-        self._named[item.kind] = item
-        return item
-
-    def _in_order(self) -> list[Item]:
-        if all(item.index is not None for item in self._items):
-            return sorted(self._items, key=lambda item: item.index or 0)
-        return self._items
-
     def _forget(self) -> None:
         """Where the last deltas went says nothing about the next ones, now that something new began."""
         self._item_id = _NOWHERE
-        self._last.clear()
+        self._last = None
 
     # -- Notes about items ------------------------------------------------------------
 
     def _item_added(self, event: events.ResponseOutputItemAddedEvent) -> None:
-        self._announce(event.item, event.output_index, (announced(event, getattr(event.item, "id", None)), "item"))
+        self._announce(event.item, event.output_index, announced(event, getattr(event.item, "id", None)))
 
-    def _announce(self, item: Any, index: Any, where: tuple[Any, ...]) -> None:
+    def _announce(self, item: Any, index: Any, word: Any) -> None:
         kind, item_id = getattr(item, "type", None), getattr(item, "id", None)
-        if not _usable(kind):
+        if not usable(kind):
             return
         known = self._known(item_id, index, kind)
-        if known is not None and known.added and _usable(item_id) and item_id != known.item_id:
+        if known is not None and known.added is not None and usable(item_id) and item_id != known.item_id:
             known = None  # another item in the same place: the index cannot be trusted here
-            self._named.pop((index, kind if kind in _KINDS else None), None)
+            self._unname(index, kind)
         if known is None:
             known = self._new(kind)
-        if not known.added:
-            known.announce(item, where)
+        if known.added is None:
+            known.announce(item, word)
         self._name(known, item_id, index)
         self._forget()
 
     def _item_done(self, event: events.ResponseOutputItemDoneEvent) -> None:
         kind, item_id = getattr(event.item, "type", None), getattr(event.item, "id", None)
-        if _usable(kind):
+        if usable(kind):
             item = self._known(item_id, event.output_index, kind) or self._new(kind)
-            item.done = (kept(event), "item")
+            item.done = kept(event)
             self._name(item, item_id, event.output_index)
 
     def _status(self, event: Any) -> None:
-        kind, status = _STATUSES[type(event)]
+        kind, status = STATUSES[type(event)]
         self._find(event, kind).status = status
 
     def _begun(self, event: Any) -> None:
@@ -231,7 +178,7 @@ class Accumulator:
         output = getattr(response, "output", None)
         if isinstance(output, list):
             for index, item in enumerate(output):
-                self._announce(item, index, (item,))
+                self._announce(item, index, item)
 
     def _ended(self, event: Any) -> None:
         self.terminal = self.complete = True
@@ -244,27 +191,30 @@ class Accumulator:
     def _text_delta(self, event: text_events.ResponseTextDeltaEvent) -> None:
         item = self._find(event, "message")
         part = item.part("content", event.content_index, "output_text")
+        grown = part.growing()
         if isinstance(event.delta, str):
-            part.grown.write(event.delta)
+            grown.write(event.delta)
         if event.logprobs and isinstance(event.logprobs, list):
             part.logprobs = part.logprobs or []
             part.logprobs += event.logprobs
         self._item_id, self._output_index = item.same(event.item_id), event.output_index
         self._content_index = event.content_index
-        self._grown, self._write = part.grown, part.grown.write
+        self._grown, self._write = grown, grown.write
 
     def _delta(self, event: Any) -> None:
-        kind, field, part_kind, by = _DELTAS[type(event)]
+        kind, field, part_kind, by = DELTAS[type(event)]
         item_id, index = getattr(event, "item_id", ""), getattr(event, by, None)
+        if self._last is None:
+            self._last = {}
         last = self._last.get(type(event))
         if last is None or last[:3] != (item_id, event.output_index, index):
             part = self._find(event, kind).part(field, index, part_kind)
-            last = self._last[type(event)] = (item_id, event.output_index, index, part.grown)
+            last = self._last[type(event)] = (item_id, event.output_index, index, part.growing())
         if isinstance(event.delta, str):
             last[3].write(event.delta)
 
     def _whole(self, event: Any) -> None:
-        kind, field, part_kind, index, told = _WHOLES[type(event)]
+        kind, field, part_kind, index, told = WHOLES[type(event)]
         part = self._find(event, kind).part(field, getattr(event, index, None), part_kind)
         part.tell(getattr(event, told))
         logprobs = getattr(event, "logprobs", None)
@@ -275,7 +225,7 @@ class Accumulator:
         item = self._item_of_part(event)
         if item is not None:
             part = item.part("content", event.content_index, event.part.type, new=True)
-            part.first = announced(event, item.same(event.item_id))
+            part.first = _announced_in(item, event)
             part.begin(getattr(event.part, "text", None))
             part.begin(getattr(event.part, "refusal", None))
 
@@ -297,14 +247,14 @@ class Accumulator:
     def _of_content(self, event: Any, part_kind: str) -> Item:
         """The item of a content part. Reasoning, too, may call its parts output_text."""
         kind = "reasoning" if part_kind == "reasoning_text" else "message"
-        if _usable(event.item_id) and (event.item_id, "reasoning") in self._named:
+        if self._has_named(event.item_id, "reasoning"):
             kind = "reasoning"
         return self._find(event, kind)
 
     def _summary_added(self, event: text_events.ResponseReasoningSummaryPartAddedEvent) -> None:
         item = self._find(event, "reasoning")
         part = item.part("summary", event.summary_index, "summary_text", new=True)
-        part.first = announced(event, item.same(event.item_id))
+        part.first = _announced_in(item, event)
         part.begin(getattr(event.part, "text", None))
         self._forget()
 
@@ -328,70 +278,23 @@ class Accumulator:
         for stream in ("stdout", "stderr"):
             written = getattr(event.delta, stream, None)
             if isinstance(written, str):
-                item.part("output", event.command_index, stream).grown.write(written)
+                item.part("output", event.command_index, stream).growing().write(written)
 
     def _shell_output_done(self, event: tool_events.ResponseShellCallOutputContentDoneEvent) -> None:
         self._find(event, "shell_call_output").part("output", event.command_index, "whole").last = kept(event)
 
 
-def _usable(name: Any) -> TypeGuard[str]:
-    return isinstance(name, str) and name != ""
+def _announced_in(item: Item, event: Any) -> Any:
+    """The event that announced a part of this item, as `announced`."""
+    # One text for the id, wherever it stands: the event is the last one of a stream that waits for its first token.
+    event.item_id = item.same(event.item_id)
+    return announced(event, event.item_id)
 
-
-# Event: the item's type, the field, the type of the part, the attribute that has its index.
-_DELTAS: dict[type, tuple[str, str, str, str]] = {
-    text_events.ResponseRefusalDeltaEvent: ("message", "content", "refusal", "content_index"),
-    text_events.ResponseReasoningTextDeltaEvent: ("reasoning", "content", "reasoning_text", "content_index"),
-    text_events.ResponseReasoningSummaryTextDeltaEvent: ("reasoning", "summary", "summary_text", "summary_index"),
-    tool_events.ResponseFunctionCallArgumentsDeltaEvent: ("function_call", "arguments", "", ""),
-    tool_events.ResponseMcpCallArgumentsDeltaEvent: ("mcp_call", "arguments", "", ""),
-    tool_events.ResponseCustomToolCallInputDeltaEvent: ("custom_tool_call", "input", "", ""),
-    tool_events.ResponseCodeInterpreterCallCodeDeltaEvent: ("code_interpreter_call", "code", "", ""),
-    tool_events.ResponseShellCallCommandDeltaEvent: ("shell_call", "commands", "", "command_index"),
-}
-
-# The same, and the attribute that has the whole text.
-_WHOLES: dict[type, tuple[str, str, str, str, str]] = {
-    text_events.ResponseTextDoneEvent: ("message", "content", "output_text", "content_index", "text"),
-    text_events.ResponseRefusalDoneEvent: ("message", "content", "refusal", "content_index", "refusal"),
-    text_events.ResponseReasoningTextDoneEvent: ("reasoning", "content", "reasoning_text", "content_index", "text"),
-    text_events.ResponseReasoningSummaryTextDoneEvent: (
-        "reasoning",
-        "summary",
-        "summary_text",
-        "summary_index",
-        "text",
-    ),
-    tool_events.ResponseFunctionCallArgumentsDoneEvent: ("function_call", "arguments", "", "", "arguments"),
-    tool_events.ResponseMcpCallArgumentsDoneEvent: ("mcp_call", "arguments", "", "", "arguments"),
-    tool_events.ResponseCustomToolCallInputDoneEvent: ("custom_tool_call", "input", "", "", "input"),
-    tool_events.ResponseCodeInterpreterCallCodeDoneEvent: ("code_interpreter_call", "code", "", "", "code"),
-    tool_events.ResponseShellCallCommandDoneEvent: ("shell_call", "commands", "", "command_index", "command"),
-}
-
-# Event: the item's type, and the status that the event tells.
-_STATUSES: dict[type, tuple[str, str]] = {
-    tool_events.ResponseWebSearchCallInProgressEvent: ("web_search_call", "in_progress"),
-    tool_events.ResponseWebSearchCallSearchingEvent: ("web_search_call", "searching"),
-    tool_events.ResponseWebSearchCallCompletedEvent: ("web_search_call", "completed"),
-    tool_events.ResponseFileSearchCallInProgressEvent: ("file_search_call", "in_progress"),
-    tool_events.ResponseFileSearchCallSearchingEvent: ("file_search_call", "searching"),
-    tool_events.ResponseFileSearchCallCompletedEvent: ("file_search_call", "completed"),
-    tool_events.ResponseCodeInterpreterCallInProgressEvent: ("code_interpreter_call", "in_progress"),
-    tool_events.ResponseCodeInterpreterCallInterpretingEvent: ("code_interpreter_call", "interpreting"),
-    tool_events.ResponseCodeInterpreterCallCompletedEvent: ("code_interpreter_call", "completed"),
-    tool_events.ResponseImageGenCallInProgressEvent: ("image_generation_call", "in_progress"),
-    tool_events.ResponseImageGenCallGeneratingEvent: ("image_generation_call", "generating"),
-    tool_events.ResponseImageGenCallCompletedEvent: ("image_generation_call", "completed"),
-    tool_events.ResponseMcpCallInProgressEvent: ("mcp_call", "in_progress"),
-    tool_events.ResponseMcpCallCompletedEvent: ("mcp_call", "completed"),
-    tool_events.ResponseMcpCallFailedEvent: ("mcp_call", "failed"),
-}
 
 _NOTES: dict[type, Callable[[Accumulator, Any], None]] = {
-    **dict.fromkeys(_DELTAS, Accumulator._delta),
-    **dict.fromkeys(_WHOLES, Accumulator._whole),
-    **dict.fromkeys(_STATUSES, Accumulator._status),
+    **dict.fromkeys(DELTAS, Accumulator._delta),
+    **dict.fromkeys(WHOLES, Accumulator._whole),
+    **dict.fromkeys(STATUSES, Accumulator._status),
     events.ResponseCreatedEvent: Accumulator._begun,
     events.ResponseQueuedEvent: Accumulator._begun,
     events.ResponseInProgressEvent: Accumulator._begun,

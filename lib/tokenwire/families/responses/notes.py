@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..parsing import GrowingText
-from ..record import Record
+from ..record import Event, Record
 from .keeping import json_at
 from .parts import ResponseOutputRefusal as _Refusal
 
@@ -26,13 +26,15 @@ _TEXTS = ("arguments", "input", "code")
 class Part:
     """One text that grows: a part of a content or of a summary, arguments, a command.
 
+    field, index, kind: where it stands in its item, and its type. grown: what the deltas wrote.
     first, last: the events that announced and ended it. These, and annotations, as `kept`.
     """
 
-    __slots__ = ("annotations", "first", "grown", "last", "logprobs", "told")
+    __slots__ = ("annotations", "field", "first", "grown", "index", "kind", "last", "logprobs", "told")
 
-    def __init__(self) -> None:
-        self.grown = GrowingText()
+    def __init__(self, field: str, index: int, kind: str) -> None:
+        self.field, self.index, self.kind = field, index, kind
+        self.grown: GrowingText | None = None
         self.first: Any = None
         self.last: Any = None
         self.told = ""
@@ -42,8 +44,16 @@ class Part:
 
     def begin(self, text: Any) -> None:
         """What was said of the text ahead of its first delta: the deltas go on from it."""
-        if isinstance(text, str) and not self.grown.tell():
-            self.grown.write(text)
+        if isinstance(text, str) and text:
+            grown = self.growing()
+            if not grown.tell():
+                grown.write(text)
+
+    def growing(self) -> GrowingText:
+        """What the deltas are written to."""
+        if self.grown is None:
+            self.grown = GrowingText()
+        return self.grown
 
     def tell(self, text: Any) -> None:
         """The whole text, as told at its end."""
@@ -51,26 +61,27 @@ class Part:
             self.told = text
 
     def text(self) -> str:
-        return self.told or str(self.grown)
+        return self.told or ("" if self.grown is None else str(self.grown))
 
 
 class Item:
-    """One output item. kind: its type. added, done: an event, as `kept`, and where in it the item stands.
+    """One output item. kind: its type. added, done: the events that said so, as `kept`; in place of the first, the
+    item itself, where it stood in the response's own output.
 
-    phase: as it was announced. parts: by field, index and type of the part. latest: by field, the index of
-    the part that was meant last; None while that is 0.
+    phase: as it was announced. latest: by field, the index of the part that was meant last; None while that is 0.
     """
 
-    __slots__ = ("added", "done", "index", "item_id", "kind", "latest", "parts", "phase", "status")
+    __slots__ = ("_parts", "added", "done", "index", "item_id", "kind", "latest", "phase", "status")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.item_id = ""
         self.index: int | None = None
-        self.added: tuple[Any, ...] = ()
-        self.done: tuple[Any, ...] = ()
+        self.added: Any = None
+        self.done: Any = None
         self.status: str | None = None
-        self.parts: dict[tuple[str, int, str], Part] = {}
+        # By field, index and type; the part itself while there is one, as in most items.
+        self._parts: dict[tuple[str, int, str], Part] | Part | None = None
         self.phase: Any = None
         self.latest: dict[str, int] | None = None
 
@@ -82,20 +93,42 @@ class Item:
         """A part of this item; without an index the latest one, or the next, if it is new."""
         if type(index) is not int:
             index = 0 if self.latest is None else self.latest.get(field, 0)
-            if new and (field, index, kind) in self.parts:
+            if new and self._part_at(field, index, kind) is not None:
                 index += 1
         if index or self.latest is not None:
             self.latest = {**(self.latest or {}), field: index}
-        part = self.parts.get((field, index, kind))
-        if part is None:
-            part = self.parts[field, index, kind] = Part()
+        return self._part_at(field, index, kind) or self._add(Part(field, index, kind))
+
+    def _part_at(self, field: str, index: int, kind: str) -> Part | None:
+        parts = self._parts
+        if isinstance(parts, dict):
+            return parts.get((field, index, kind))
+        if parts is not None and parts.index == index and parts.kind == kind and parts.field == field:
+            return parts
+        return None
+
+    def _add(self, part: Part) -> Part:
+        parts = self._parts
+        if parts is None:
+            self._parts = part
+            return part
+        if isinstance(parts, Part):
+            self._parts = parts = {(parts.field, parts.index, parts.kind): parts}
+        parts[part.field, part.index, part.kind] = part
         return part
 
-    def announce(self, item: Any, where: tuple[Any, ...]) -> None:
-        """The item was announced; where: an event, and the way to the item in it."""
-        self.added = where
+    def parts(self) -> list[Part]:
+        """All of them, by index."""
+        parts = self._parts
+        if isinstance(parts, dict):
+            return sorted(parts.values(), key=lambda part: part.index)
+        return [] if parts is None else [parts]
+
+    def announce(self, item: Any, word: Any) -> None:
+        """The item was announced, by this word (see `added`)."""
+        self.added = word
         self.phase = getattr(item, "phase", None)
-        if self.parts:
+        if self._parts is not None:
             return  # its deltas came first
         for field in _LISTS:
             entries = getattr(item, field, None)
@@ -113,15 +146,16 @@ class Item:
 
 def build(item: Item) -> _Json:
     """An item's JSON, by its latest word and, where that leaves something out, by what was streamed."""
-    where: tuple[Any, ...] = item.done or item.added or (None,)
-    found = json_at(*where)
+    word = item.added if item.done is None else item.done
+    itself = isinstance(word, Record) and not isinstance(word, Event)
+    found = json_at(word) if itself else json_at(word, "item")
     if not isinstance(found, dict):
         found = {"type": item.kind, **_BARE.get(item.kind, {})}
         if item.item_id:
             found["id"] = item.item_id
-    if item.status is not None and not item.done:
+    if item.status is not None and item.done is None:
         found["status"] = item.status
-    _fill(found, item, partial=not item.done)
+    _fill(found, item, partial=item.done is None)
     return found
 
 
@@ -143,7 +177,7 @@ def complete(output: list[Any], items: list[Item]) -> list[Any]:
         if entry is not None:
             _fill(entry, item, partial=False)
             latest = id(entry)
-        elif item.done or any(part.last or part.text() for part in item.parts.values()):
+        elif item.done is not None or any(part.last or part.text() for part in item.parts()):
             after.setdefault(latest, []).append(found)
     completed = after.get(0, [])
     for entry in output:
@@ -180,19 +214,19 @@ def _name(entry: _Json, names: Iterable[str]) -> tuple[str, ...] | None:
 
 def _fill(found: _Json, item: Item, *, partial: bool) -> None:
     """Complete an item's JSON. partial: it was told before the deltas came, so that they go on from it."""
-    ordered = sorted(item.parts.items(), key=lambda entry: entry[0][1])
-    for (field, index, kind), part in ordered:
-        if field in _LISTS:
-            _fill_part(_list_in(found, field), index, kind, part, partial=partial)
-        elif field in _TEXTS and (partial or not found.get(field)):
-            found[field] = part.text()
-    commands = [part for (field, _, _), part in ordered if field == "commands"]
+    ordered = item.parts()
+    for part in ordered:
+        if part.field in _LISTS:
+            _fill_part(_list_in(found, part.field), part, partial=partial)
+        elif part.field in _TEXTS and (partial or not found.get(part.field)):
+            found[part.field] = part.text()
+    commands = [part for part in ordered if part.field == "commands"]
     if commands:
         action = found["action"] if isinstance(found.get("action"), dict) else {}
         if partial or not action.get("commands"):
             action["commands"] = [part.text() for part in commands]
             found["action"] = action
-    written = [(index, kind, part) for (field, index, kind), part in ordered if field == "output"]
+    written = [part for part in ordered if part.field == "output"]
     if written and (partial or not found.get("output")):
         found["output"] = _shell_outputs(written)
 
@@ -207,7 +241,8 @@ def _list_in(found: _Json, field: str) -> list[Any]:
 _WRITTEN = ("output_text", "refusal", "reasoning_text", "summary_text")
 
 
-def _fill_part(entries: list[Any], index: int, kind: str, part: Part, *, partial: bool) -> None:
+def _fill_part(entries: list[Any], part: Part, *, partial: bool) -> None:
+    index, kind = part.index, part.kind
     key = "refusal" if kind == "refusal" else "text"
     entry: Any = entries[index] if 0 <= index < len(entries) else None
     if isinstance(entry, dict) and entry.get("type") == kind:
@@ -233,16 +268,16 @@ def _fill_part(entries: list[Any], index: int, kind: str, part: Part, *, partial
             ]
 
 
-def _shell_outputs(written: list[tuple[int, str, Part]]) -> list[Any]:
+def _shell_outputs(written: list[Part]) -> list[Any]:
     """By command: what was told as whole, else what its deltas wrote."""
     outputs: dict[int, list[Any]] = {}
-    for index, _, part in written:
+    for part in written:
         told = json_at(part.last, "output")
         if isinstance(told, list) and told:
-            outputs[index] = told
+            outputs[part.index] = told
     streamed: dict[int, _Json] = {}
-    for index, kind, part in written:
-        if index not in outputs and part.last is None:
-            streamed.setdefault(index, {})[kind] = part.text()
+    for part in written:
+        if part.index not in outputs and part.last is None:
+            streamed.setdefault(part.index, {})[part.kind] = part.text()
     outputs.update((index, [chunk]) for index, chunk in streamed.items())
     return [chunk for index in sorted(outputs) for chunk in outputs[index]]
