@@ -148,9 +148,9 @@ def build(item: Item) -> _Json:
     """An item's JSON, by its latest word and, where that leaves something out, by what was streamed."""
     word = item.added if item.done is None else item.done
     itself = isinstance(word, Record) and not isinstance(word, Event)
-    found = json_at(word) if itself else json_at(word, "item")
+    found: _Json | None = json_at(word) if itself else json_at(word, "item")
     if not isinstance(found, dict):
-        found = {"type": item.kind, **_BARE.get(item.kind, {})}
+        found = _bare(item.kind)
         if item.item_id:
             found["id"] = item.item_id
     if item.status is not None and item.done is None:
@@ -159,11 +159,13 @@ def build(item: Item) -> _Json:
     return found
 
 
-# What an item that was never announced starts from.
-_BARE: dict[str, _Json] = {
-    "message": {"role": "assistant", "status": "in_progress"},
-    "reasoning": {"summary": []},
-}
+def _bare(kind: str) -> _Json:
+    """What an item that was never announced starts from."""
+    if kind == "message":
+        return {"type": kind, "role": "assistant", "status": "in_progress"}
+    if kind == "reasoning":
+        return {"type": kind, "summary": []}
+    return {"type": kind}
 
 
 def complete(output: list[Any], items: list[Item]) -> list[Any]:
