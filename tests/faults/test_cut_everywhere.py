@@ -41,7 +41,6 @@ def _offsets(vector: Vector, how: str) -> list[int]:
 def test_cut(name: str, how: str) -> None:
     vector = vectors.load(name)
     peer = MemoryBackend()
-    end = EOF if how == "FIN" else ConnectionResetError(104, "Connection reset by peer")
     with tokenwire.Client(api_key="k", base_url="http://test/v1", max_retries=0, backend=peer) as client:
         peer.scripts.append([vector.data, EOF])
         whole = cuts.take(client, vector)
@@ -49,6 +48,8 @@ def test_cut(name: str, how: str) -> None:
             client._pools.pool.close()  # a whole answer's connection is kept; the next cut needs its own
             client._pools.pool = None
             peer.connections.clear()
+            # An exception that is raised again and again keeps all the frames that it went through.
+            end = EOF if how == "FIN" else ConnectionResetError(104, "Connection reset by peer")
             peer.scripts.append([vector.data[: cut.at], end] if cut.at else [end])
             cuts.judge(vector, cut, how, whole, cuts.take(client, vector))
             counts = client._pools.pool.counts()
