@@ -73,7 +73,9 @@ def test_servers_serve_every_token(tmp_path: Path) -> None:
     for line in lines:
         # Each delta was an event of its own, with the text that the handler said: else it is an error.
         assert delivered(line) == (STREAMS * TOKENS, STREAMS)
-        assert line["value"] > 0
+        # The clock of another process may stand still for as little as this costs.
+        assert line["unit"] == "us/token"
+        assert line["value"] >= 0
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pydantic") is None, reason="the openai package brings pydantic")
