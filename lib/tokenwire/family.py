@@ -16,8 +16,8 @@ class Accumulator(Protocol):
 
     def add(self, event: Any, /) -> object: ...
 
-    def add_run(self, events: list[Any], /) -> None:
-        """Add each of these, in order."""
+    def add_run(self, events: list[Any], /) -> list[Any]:
+        """Add each of these, in order; and give them back."""
 
     @property
     def complete(self) -> bool:

@@ -48,13 +48,18 @@ def _is_whole(payload: bytes) -> bool:
     return is_done(payload) or json_in(payload) is not NO_JSON
 
 
+def _nameless(payloads: list[bytes]) -> list[Frame]:
+    """These as frames that say no more than their data."""
+    return [(payload, "", "", None) for payload in payloads]
+
+
 class EventPipeline(Frames):
     """One streamed response as typed events.
 
     accumulator: the family's, fed with every event. events: how many there were on the wire.
     """
 
-    __slots__ = ("_add_run", "_decode", "_decode_run", "_family", "_marked", "_whole_chunks", "accumulator", "events")
+    __slots__ = ("_decode", "_decode_run", "_family", "_marked", "_take_in", "_whole_chunks", "accumulator", "events")
 
     def __init__(
         self,
@@ -69,7 +74,8 @@ class EventPipeline(Frames):
         self._decode = family.decode
         self._decode_run = family.decode_run
         self.accumulator = family.Accumulator() if accumulator is None else accumulator
-        self._add_run: Callable[[list[Any]], None] = self.accumulator.add_run  # what takes the events in
+        #: Takes events of the wire in, and gives those that the consumer is to see.
+        self._take_in: Callable[[list[Any]], list[Any]] = self.accumulator.add_run
         self._marked = False  # [DONE] has come
         self.events = 0
         reader = self._body.reader
@@ -84,28 +90,28 @@ class EventPipeline(Frames):
 
         Afterwards look at `done` and `failure`.
         """
-        decoded: list[Any] = []
-        frames: list[Frame] = []
         chunks = self._whole_chunks
-        if chunks is None or self._preface is not None:  # the first event shows that it is a stream
-            frames = self._frames()
-        else:
-            payloads: list[bytes] = []
-            all_taken = False
-            if chunks.settled or chunks.in_step:
-                all_taken = chunks.take(self._buffer, payloads)
-                decoded = self._decode_run(payloads)
-                self._add_run(decoded)
-                if all_taken and len(decoded) == len(payloads):
-                    return self._absorbed(decoded)
-            else:
-                frames = self._frames(one=True)  # what is under way
-                if chunks.in_step and self._breach is None:
-                    all_taken = chunks.take(self._buffer, payloads)
-            frames += [(payload, "", "", None) for payload in payloads[len(decoded) :]]
-            if not all_taken and self._breach is None:
+        if chunks is None or not (chunks.settled or self._preface is None):  # the first event shows it is a stream
+            events, frames = [], self._frames()
+        elif chunks.settled or chunks.in_step:
+            payloads = chunks.take(self._buffer)
+            decoded = self._decode_run(payloads)
+            self.events += len(decoded)
+            events = self._take_in(decoded)
+            if chunks.settled and len(decoded) == len(payloads):
+                if self.accumulator.terminal:
+                    self._end_at_terminal(events)
+                return events
+            frames = _nameless(payloads[len(decoded) :])
+            if not chunks.settled:
                 frames += self._frames()
-        events = self._read(frames, decoded)
+        else:
+            events, frames = [], self._frames(one=True)  # what is under way
+            if chunks.in_step and self._breach is None:
+                frames += _nameless(chunks.take(self._buffer))
+            if not chunks.settled and self._breach is None:
+                frames += self._frames()
+        self._read(frames, events)
         if not self.done:
             if self._breach is not None:
                 self._fail(self._breach)
@@ -113,10 +119,10 @@ class EventPipeline(Frames):
                 self._judge(events, None)
         return events
 
-    def _read(self, frames: list[Frame], decoded: list[Any]) -> list[Any]:
-        """The events that were decoded already, and those of these frames behind them."""
+    def _read(self, frames: list[Frame], events: list[Any]) -> None:
+        """Append what these frames give to the events of this read."""
         decode = self._decode
-        known = len(decoded)
+        decoded: list[Any] = []
         for payload, name, _, _ in frames:
             try:
                 event = decode(payload)
@@ -127,20 +133,14 @@ class EventPipeline(Frames):
             if name == "error" and not self._tolerates(payload):
                 break
             decoded.append(event)
-        self._add_run(decoded[known:])
-        events = self._absorbed(decoded)
-        if self._marked and not self.accumulator.terminal:
+        self.events += len(decoded)
+        events += self._take_in(decoded)
+        if self.accumulator.terminal:
+            self._end_at_terminal(events)
+        elif self._marked:
             self._nothing_follows(frames[-1][0])
             if self._family.name != "chat":
                 self._truncated("[DONE] came before the terminal event")
-        return events
-
-    def _absorbed(self, decoded: list[Any]) -> list[Any]:
-        """The events of one read were taken in: what the consumer is to see of them."""
-        self.events += len(decoded)
-        if self.accumulator.terminal:
-            self._end_at_terminal(decoded)
-        return decoded
 
     def _end_at_terminal(self, events: list[Any]) -> None:
         """The terminal event has come: what came behind it in the same read came too late to matter."""
@@ -158,7 +158,8 @@ class EventPipeline(Frames):
         """
         if self.done:
             return []
-        events = self._read(self._frames(), [])  # the chunk that had begun, if one waits
+        events: list[Any] = []
+        self._read(self._frames(), events)  # the chunk that had begun, if one waits
         self._judge(events, self._broken_off(why))
         return events
 
@@ -192,7 +193,7 @@ class EventPipeline(Frames):
         if left is not None and _is_whole(left.data):
             # No blank line came behind the last event.
             self._preface = None
-            events += self._read([left], [])
+            self._read([left], events)
         if self.accumulator.complete or self.failure is not None or self._marked:
             return
         instead = self._instead_of_events()
@@ -211,23 +212,10 @@ class EventPipeline(Frames):
         )
 
 
-class _Turns:
-    """A helper, and what it has made of this read's events."""
-
-    __slots__ = ("helper", "made")
-
-    def __init__(self, helper: Helper) -> None:
-        self.helper = helper
-        self.made: list[Any] = []
-
-    def add_run(self, events: list[Any]) -> None:
-        self.made += self.helper.events(events)
-
-
 class HelperPipeline(EventPipeline):
     """One streamed response as the events of `.stream()`."""
 
-    __slots__ = ("_turns",)
+    __slots__ = ("_helper",)
 
     def __init__(
         self,
@@ -238,15 +226,8 @@ class HelperPipeline(EventPipeline):
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         super().__init__(connection, head, family, limits, helper.accumulator)
-        self._turns = _Turns(helper)  # apart: a pipeline that held a method of its own would be a cycle
-        self._add_run = self._turns.add_run
-
-    def _absorbed(self, decoded: list[Any]) -> list[Any]:
-        self.events += len(decoded)
-        events, self._turns.made = self._turns.made, []
-        if self.accumulator.terminal:
-            self._end_at_terminal(events)
-        return events
+        self._helper = helper
+        self._take_in = helper.events
 
     def receive(self) -> list[Any]:
         return self._ended(super().receive())
@@ -256,7 +237,7 @@ class HelperPipeline(EventPipeline):
 
     def _ended(self, events: list[Any]) -> list[Any]:
         if self.done and self.failure is None:
-            events += self._turns.helper.end()
+            events += self._helper.end()
         return events
 
 

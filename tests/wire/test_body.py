@@ -344,7 +344,8 @@ def test_one_span_a_chunk_and_nothing_is_moved() -> None:
     wire = b"".join(map(chunk, events)) + last_chunk()
     for known in ({}, WARM):
         buffer, spans = ReceiveBuffer(), []
-        buffer._allocate(8_192)
+        buffer._resize(8_192)
+        buffer._allocate()
         buffer.feed(wire)
         memory = buffer.data
         with knowing(dict(known)):

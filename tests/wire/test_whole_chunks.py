@@ -31,11 +31,10 @@ def taken(wire: bytes, chunks: WholeChunks | None = None) -> tuple[list[bytes], 
     """The payloads, the bytes that are left, and whether they may wait."""
     buffer = ReceiveBuffer()
     buffer.feed(wire)
-    payloads: list[bytes] = []
     chunks = chunks or fresh()
     assert chunks.in_step
-    waits = chunks.take(buffer, payloads)
-    return payloads, bytes(buffer.data[buffer.start : buffer.end]), waits
+    payloads = chunks.take(buffer)
+    return payloads, bytes(buffer.data[buffer.start : buffer.end]), chunks.settled
 
 
 def event(payload: bytes = HELLO, name: bytes = b"", end: bytes = b"\n") -> bytes:

@@ -79,8 +79,8 @@ class Accumulator:
     else:
         add = take  # the port's name for it: one call, not two, for each token
 
-    def add_run(self, events: list[ChatCompletionChunk]) -> None:
-        """Take each of these in: as `take`, in one call for all."""
+    def add_run(self, events: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
+        """Take each of these in: as `take`, in one call for all. Gives them back."""
         logs = self.choices
         for event in events:
             if not event._open and event.usage is None and event.moderation is None:
@@ -106,6 +106,7 @@ class Accumulator:
                             extend(content)
                             continue
             self._add_any(event)
+        return events
 
     def _add_any(self, event: ChatCompletionChunk) -> list[tuple[ChoiceLog, list[Change]]]:
         """Take a chunk of any shape in."""

@@ -25,6 +25,7 @@ beyond the step that it was made for: what they looked at would be another's byt
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from tokenwire.policy import DEFAULT_LIMITS
@@ -34,14 +35,16 @@ __all__ = ["ReceiveBuffer"]
 #: One page: a head and the first event of nearly every server fit in.
 _INITIAL = 4_096
 
-#: Memory between two reads, by its size. A list's pop and append are safe in any thread.
-_SPARE: Final[dict[int, list[tuple[bytearray, memoryview]]]] = {_INITIAL << n: [] for n in range(5)}
+#: A bytearray and a view of all of it, which also holds off whoever would resize it.
+_Memory = tuple[bytearray, memoryview]
 
-#: How many pieces of each size are kept: 2 MB in all.
-_SPARES: Final = 16
+#: Memory between two reads, by its size: 16 pieces of each, 2 MB in all. A deque's pop and append are safe in any
+#: thread, and one that is full lets go of its oldest.
+_SPARE: Final[dict[int, deque[_Memory]]] = {_INITIAL << n: deque(maxlen=16) for n in range(5)}
+_NONE_KEPT: Final[deque[_Memory]] = deque(maxlen=0)  # of any other size
 
 _NOTHING: Final = bytearray()
-_NO_ROOM: Final = memoryview(_NOTHING)  # it also holds off whoever would resize it
+_NO_MEMORY: Final = (_NOTHING, memoryview(_NOTHING))
 
 
 class ReceiveBuffer:
@@ -51,30 +54,31 @@ class ReceiveBuffer:
     the last `get_buffer`; 0 once a read has left some of it over, or none is out.
     """
 
-    __slots__ = ("_kept", "_lean", "_size", "_view", "data", "end", "lent", "limit", "start")
+    __slots__ = ("_kept", "_lean", "_memory", "_size", "_spare", "data", "end", "lent", "limit", "start")
 
     def __init__(self, limit: int = DEFAULT_LIMITS.receive_buffer, *, lean: bool = False) -> None:
         self.limit = limit
         self._lean = lean
         self._kept = False  # lean as a rule, but not now
         self.lent = 0
-        self._size = min(_INITIAL, limit)  # of the memory it has, or will have
-        self.data, self._view = _NOTHING, _NO_ROOM
+        self._memory: _Memory = _NO_MEMORY
+        self.data = _NOTHING  # the memory's
         self.start = self.end = 0
+        self._resize(min(_INITIAL, limit))
         if not lean:
-            self._allocate(self._size)
+            self._allocate()
 
-    def _allocate(self, size: int) -> None:
+    def _resize(self, size: int) -> None:
+        """Have memory of this size, from the next time on that it is allocated."""
         self._size = size
+        self._spare = _SPARE.get(size, _NONE_KEPT)
+
+    def _allocate(self) -> _Memory:
+        """Go on in new memory."""
         self.lent = 0
-        if self._lean:
-            try:
-                self.data, self._view = _SPARE[size].pop()
-                return
-            except LookupError:  # none is left, or none of that size is ever kept
-                pass
-        self.data = bytearray(size)
-        self._view = memoryview(self.data)
+        self.data = data = bytearray(self._size)
+        self._memory = memory = data, memoryview(data)
+        return memory
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -90,20 +94,23 @@ class ReceiveBuffer:
         The name and the argument are those of `asyncio.BufferedProtocol`; sizehint
         is ignored. Must not be called while `full`.
         """
-        # This and `reclaim` are called for each token: what they have in common with others stands here again.
+        # This and `reclaim` are called for each token: they have no frame but their own.
         end = self.end
-        if end == len(self.data):
-            if not end:  # lean, and it waits
+        if not end:
+            memory = self._memory
+            if memory is _NO_MEMORY:  # lean, and it waits
                 try:
-                    self.data, self._view = _SPARE[self._size].pop()
-                except LookupError:
-                    self._allocate(self._size)
-                self.lent = self._size
-                return self._view
+                    self._memory = memory = self._spare.pop()
+                    self.data = memory[0]
+                except IndexError:
+                    memory = self._allocate()
+            self.lent = self._size
+            return memory[1]
+        if end == self._size:
             self._swap()
             end = self.end
-        self.lent = len(self.data) - end
-        return self._view[end:] if end else self._view
+        self.lent = self._size - end
+        return self._memory[1][end:]
 
     def buffer_updated(self, nbytes: int) -> None:
         """The last view from `get_buffer` now begins with nbytes received bytes."""
@@ -113,36 +120,37 @@ class ReceiveBuffer:
 
     def _swap(self) -> None:
         """Go on in another bytearray that has room; the unread bytes move there."""
-        size = len(self.data)
+        size = self._size
         unread = self.data[self.start : self.end]
         # All the room that was lent came back full: the peer has more than we ask for.
         if self.lent or len(unread) == size:
             size = min(size * 2, self.limit)
         if len(unread) >= size:
             raise BufferError(f"the receive buffer is full: it holds its limit of {self.limit} bytes")
-        self._allocate(size)
-        self.end = len(unread)
+        self._resize(size)
+        self._move(unread)
+
+    def _move(self, unread: bytearray) -> None:
+        """Go on in other memory, behind these bytes."""
+        self._allocate()
+        self.start, self.end = 0, len(unread)
         self.data[: self.end] = unread
-        self.start = 0
 
     def reclaim(self) -> None:
         """Use the consumed space again. Every view that was handed out ends here."""
         start, end = self.start, self.end
         if start == end:
-            size = len(self.data)
-            if self.lent and end == size < self.limit:
-                self._size = min(size * 2, self.limit)
             self.start = self.end = 0
-            if self._lean:
-                if size:  # "hands it on"
-                    spare = _SPARE.get(size)
-                    if spare is not None and len(spare) < _SPARES:
-                        spare.append((self.data, self._view))
-                    self.data, self._view = _NOTHING, _NO_ROOM
-                    self.lent = 0
-            elif size != self._size:
-                self._allocate(self._size)
-        elif self.lent and end == len(self.data) < self.limit:
+            lent, memory = self.lent, self._memory
+            if self._lean and memory is not _NO_MEMORY:  # "hands it on"
+                self._spare.append(memory)
+                self._memory, self.data = _NO_MEMORY, _NOTHING
+                self.lent = 0
+            if lent and end == self._size < self.limit:
+                self._resize(min(end * 2, self.limit))
+                if not self._lean:
+                    self._allocate()
+        elif self.lent and end == self._size < self.limit:
             self._swap()  # the beginning of what comes next must not keep it small
         elif start:
             self.data[: end - start] = self.data[start:end]
@@ -162,19 +170,22 @@ class ReceiveBuffer:
         """Be lean no more, until `let_go`: views are to be handed out that somebody may keep."""
         self._kept, self._lean = self._kept or self._lean, False
         if not self.data:
-            self._allocate(self._size)
+            self._allocate()
 
     def let_go(self) -> None:
         """Leave this memory to those who hold views of it, and go on in another."""
         unread = self.data[self.start : self.end]
         self._lean, self._kept = self._lean or self._kept, False
-        self._allocate(min(max(_INITIAL, len(unread)), self.limit))
-        self.start, self.end = 0, len(unread)
-        self.data[: self.end] = unread
+        self._resize(min(max(_INITIAL, len(unread)), self.limit))
+        self._move(unread)
 
     def shrink(self) -> None:
         """Give back the room of a connection that goes idle. Only while empty."""
         if self.start == self.end:
             self.lent = 0  # no reason to grow
-            self._size = min(_INITIAL, self.limit)
             self.reclaim()
+            size = min(_INITIAL, self.limit)
+            if self._size != size:
+                self._resize(size)
+                if not self._lean:
+                    self._allocate()

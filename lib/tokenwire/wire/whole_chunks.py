@@ -97,6 +97,7 @@ class _Shape:
     def __init__(self, line_end: bytes) -> None:
         self.line_end = line_end
         self.tail = 2 * line_end + b"\r\n"
+        self.tail_length = len(self.tail)
         self.known: dict[bytes, int] = {}
         self.runs = re.compile(rb"([0-9A-Fa-f]{2,3}\r\n(?:event: .*\n)?data: )(\{.*\})" + self.tail + rb"|(?s:.)+")
         self.usual: dict[bytes, _Usual] = {}
@@ -162,41 +163,39 @@ class WholeChunks:
         """Whether the next byte begins a chunk, and an event."""
         return self.settled or (self._reader.between_chunks and self._decoder.fresh)
 
-    def take(self, buffer: ReceiveBuffer, payloads: list[bytes]) -> bool:
-        """Append the payloads of the run that the buffer begins with, and consume it. Only while `in_step`.
+    def take(self, buffer: ReceiveBuffer) -> list[bytes]:
+        """The payloads of the run that the buffer begins with; it is consumed. Only while `in_step`.
 
-        Whether that was all: what still stands in the buffer, if anything, is the
+        Afterwards `settled` says whether that was all: what still stands in the buffer, if anything, is the
         beginning of a chunk and must stay there. Else the rest is the readers' to take.
         """
         data, pos, end = buffer.data, buffer.start, buffer.end
         shape = self._shape
-        known, tail = shape.known, len(shape.tail)
+        payloads: list[bytes] = []
         if self._usual is not None and end - pos > _MANY:
-            run, length = self._usual.take(data, pos, end)
-            payloads += run
+            payloads, length = self._usual.take(data, pos, end)
             pos += length
-            if not run:
+            if not length:
                 self._usual = None
+        known, tail = shape.known, shape.tail_length
         pairs = shape.runs.findall(data, pos, end)
         for head, payload in pairs:
-            size = known.get(head)
-            if size is None:
-                size = shape.judge(head)
-            if size != len(payload) or 13 in payload:
+            size = len(payload)
+            if (known.get(head) != size and (head in known or shape.judge(head) != size)) or 13 in payload:
                 break
             payloads.append(payload)
             pos += len(head) + size + tail
         buffer.start = pos
-        if self._usual is None and len(payloads) >= _FEW:
+        if len(payloads) >= _FEW and self._usual is None:
             self._usual = shape.usual_in(pairs[: len(payloads)])
         if pos == end or _may_wait(data, pos, end, buffer.limit):
             self.settled = True
-            return True
+            return payloads
         self.settled = False
         if not payloads and data.find(shape.tail, pos, end) < 0:
             self._shape = _CRLF if shape is _LF else _LF  # for the next read
             self._usual = None
-        return False
+        return payloads
 
 
 def _may_wait(data: bytearray, pos: int, end: int, limit: int) -> bool:

@@ -95,8 +95,8 @@ class Accumulator(Naming):
         else:
             self._text_delta(event)
 
-    def add_run(self, events: list[Any]) -> None:
-        """Note each of these: as `add`, in one call for all."""
+    def add_run(self, events: list[Any]) -> list[Any]:
+        """Note each of these: as `add`, in one call for all. Gives them back."""
         for event in events:
             if (
                 type(event) is ResponseTextDeltaEvent
@@ -109,6 +109,7 @@ class Accumulator(Naming):
                 self._write(event.delta)
             else:
                 self.add(event)
+        return events
 
     @property
     def completed(self) -> bool:
