@@ -293,6 +293,22 @@ def origin(core: int | None) -> Iterator[dict[str, Any]]:
 # -- Measuring -----------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def awake(cores: list[int | None]) -> Iterator[None]:
+    """Have these cores never halt meanwhile: awake.py says why."""
+    spinners = [
+        subprocess.Popen([sys.executable, "-S", str(HERE / "awake.py"), str(core)])
+        for core in cores
+        if core is not None
+    ]
+    try:
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+
+
 def measure(
     what: Measurement, where: dict[str, Any], control: Control, cores: list[int | None], timeout: float
 ) -> dict[str, Any]:
@@ -481,6 +497,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, help="tokens a stream, for every scenario that has tokens")
     parser.add_argument("--timeout", type=float, default=180, help="seconds for one measurement (180)")
     parser.add_argument("--no-pin", action="store_true", help="do not pin client and origin to cores")
+    parser.add_argument(
+        "--let-sleep", action="store_true", help="let idle cores halt in the paced scenarios (awake.py says what for)"
+    )
     return parser.parse_args()
 
 
@@ -492,6 +511,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         if not options.no_pin:
             print("one core only: client and origin share it, and nothing is pinned", file=sys.stderr)
         cores = [None, None]
+    may_halt = options.let_sleep or cores[0] is None or not hasattr(os, "SCHED_IDLE")
     lines: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
     progress = Progress(len(selected) * rounds)
@@ -499,13 +519,15 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         sink = stack.enter_context(options.json.open("w")) if options.json else None
         where = stack.enter_context(origin(cores[0]))
         control = stack.enter_context(contextlib.closing(Control(where["control_port"])))
-        stated = machine()
+        stated = {**machine(), "paced": "idle cores may halt" if may_halt else "cores kept awake"}
         for number in range(rounds):
             for what in selected:
                 progress.step(what.id)
                 if what.id in skipped:
                     continue
-                result = measure(what, where, control, cores, options.timeout)
+                paced = "interval_us" in what.options
+                with awake(cores if paced and not may_halt else []):
+                    result = measure(what, where, control, cores, options.timeout)
                 line = {
                     "id": what.id,
                     "scenario": what.scenario,
@@ -553,6 +575,8 @@ def main() -> int:
     for line in lines:
         used.update(line.get("versions", {}))
     print(f"\n{stated['python']}, {stated['system']}, {stated['cores']} cores, {stated['cpu']}")
+    if "paced" in stated:
+        print(f"paced scenarios: {stated['paced']}")
     print(", ".join(f"{name} {version}" for name, version in sorted(used.items())))
     print(result_table(lines))
     late = latencies(lines)
