@@ -531,6 +531,18 @@ def test_a_helper_of_responses_ends_at_the_terminal_event() -> None:
         assert played.failure is None
 
 
+@pytest.mark.parametrize("make", [events_of("responses"), with_helper("responses")], ids=["events", "helper"])
+def test_nothing_comes_behind_the_terminal_event_of_a_run_of_chunks(make: Any) -> None:
+    run = in_chunks(*map(sse, (delta("Hi"), ended(text="Hi"), delta("late"))))
+    first = CHUNKED + in_chunks(sse(delta("Hi ")))  # which shows that it is a stream
+    for pieces in splits(run):
+        played = Played([first, *pieces], make)
+        assert texts(played.events) == ["Hi ", "Hi", ""]
+        assert played.events[-1].type == "response.completed"
+        assert played.pipeline.events == 3
+        assert played.failure is None
+
+
 # -- Raw -------------------------------------------------------------------------------
 
 
