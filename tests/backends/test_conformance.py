@@ -489,6 +489,29 @@ def test_receive_deadline(way: Way, tls: bool) -> None:
 
 @ways
 @plain_and_tls
+def test_what_is_there_is_received_however_late(way: Way, tls: bool) -> None:
+    """Whoever reads may have been elsewhere until its deadline had passed."""
+    backend = way.backend
+
+    async def main() -> None:
+        async with connected(backend, tls) as (transport, peer):
+            buffer = ReceiveBuffer()
+            for _ in range(10):
+                with pytest.raises(TimeoutError):
+                    await transport.receive_into(buffer, backend.now() - 1)
+                peer.sendall(b"there")
+                assert await transport.receive_into(buffer, backend.now() - 1) == 5
+                assert taken(buffer) == b"there"
+            peer.sendall(b"last")
+            peer.close()
+            assert await transport.receive_into(buffer, backend.now() - 1) == 4
+            assert await transport.receive_into(buffer, backend.now() - 1) == 0
+
+    way.run(main)
+
+
+@ways
+@plain_and_tls
 def test_send_deadline(way: Way, tls: bool) -> None:
     backend = way.backend
 

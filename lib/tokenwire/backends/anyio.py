@@ -48,7 +48,11 @@ class AnyioTransport:
         with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
             return await self._receive(buffer)
         assert scope.cancelled_caught
-        raise TimeoutError
+        # Within a scope whose time is up anyio waits for nothing, not even for what is there.
+        late = await self.poll(buffer)
+        if late is None:
+            raise TimeoutError
+        return late
 
     async def poll(self, buffer: ReceiveBuffer) -> int | None:
         # anyio cannot be asked not to wait. So it is asked to, and called back after some rounds of the

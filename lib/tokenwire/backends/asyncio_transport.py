@@ -168,6 +168,10 @@ class AsyncioTransport(asyncio.BufferedProtocol):
             arrival._asyncio_future_blocking = True
             try:
                 yield arrival
+            except TimeoutError:
+                yield  # uvloop looks at its timers first, and at its sockets in the same round
+                if not (self._unseen or self._eof or self._lost):
+                    raise
             except BaseException:
                 arrival.let_go()
                 raise

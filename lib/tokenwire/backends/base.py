@@ -4,6 +4,8 @@ Rules for every implementation; the conformance suite holds each to them.
 
 * Deadlines are points in time on the backend's own clock, `now()`, or None for
   never. A call that reaches its deadline raises TimeoutError and has no other effect.
+  What is there already is received however late that is: whoever reads may have been
+  elsewhere until its deadline had passed.
 * A broken connection raises an OSError (ConnectionResetError, ssl.SSLError, ...),
   whatever the library calls it.
 * Every `async` method is a checkpoint, except on backends whose coroutines never

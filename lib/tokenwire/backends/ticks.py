@@ -150,14 +150,7 @@ class Delayed:
         pause = due - self._backend.now()
         if pause > 0:
             await self._backend.sleep(pause)
-        try:
-            count = await self._inner.receive_into(buffer, deadline)
-        except TimeoutError as error:
-            # Not every backend looks once more where the deadline has passed already: it may have come meanwhile.
-            came = None if error.errno is not None else await self._inner.poll(buffer)
-            if came is None:
-                raise
-            count = came
+        count = await self._inner.receive_into(buffer, deadline)
         self._last = self._backend.now()
         return count
 

@@ -79,15 +79,25 @@ class TrioTransport:
                     raise
                 buffer.buffer_updated(count)
                 return count
+        except TimeoutError as error:
+            # Within a scope whose time is up trio waits for nothing, not even for what is there.
+            late = None if error.errno is not None else self._look(buffer)
+            if late is None:
+                raise
+            return late
         finally:
             self._waiting -= 1
 
     async def poll(self, buffer: ReceiveBuffer) -> int | None:
         await trio.lowlevel.checkpoint()
         buffer.reclaim()
+        return self._look(buffer)
+
+    def _look(self, buffer: ReceiveBuffer) -> int | None:
         try:
             count = self._sock.recv_into(buffer.get_buffer())
         except BlockingIOError:
+            buffer.reclaim()
             return None
         buffer.buffer_updated(count)
         return count
