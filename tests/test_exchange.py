@@ -119,6 +119,70 @@ def test_each_clock_rings_on_its_own(clock: str, script: list[Any], after: float
     assert all(connection.closed for connection in peer.connections)
 
 
+class Hasty(MemoryBackend):
+    """A peer that never lets us wait: whatever is to come is there, and to read it takes a second."""
+
+    async def connect(self, *arguments: Any) -> Any:
+        transport: Any = await super().connect(*arguments)
+        receive = transport.receive_into
+
+        async def receive_into(buffer: Any, deadline: float | None) -> int:
+            self.time += 1.0
+            return int(await receive(buffer, deadline))
+
+        transport.receive_into = receive_into
+        return transport
+
+
+@pytest.mark.parametrize(
+    ("clock", "script", "after", "events"),
+    [
+        ("first_event", [BEGUN, *[PING] * 99], 10.0, 0),
+        ("event", [BEGUN, EVENT, *[PING] * 99], 12.0, 1),
+        ("event", [BEGUN, *[PING] * 9, EVENT, *[PING] * 99], 21.0, 1),
+        ("total", [BEGUN, *[EVENT] * 99], 10.0, 9),
+        ("total", [BEGUN, *[PING] * 99], 10.0, 0),
+        ("first_event", [head("Content-Length: 200"), *[b"\n"] * 200], 10.0, None),
+        ("total", [head("Content-Length: 200"), *[b"{"] * 200], 10.0, None),
+        ("first_event", [bytes([byte]) for byte in BEGUN], 10.0, None),
+    ],
+)
+def test_a_clock_rings_though_bytes_never_cease(
+    clock: str, script: list[Any], after: float, events: int | None
+) -> None:
+    peer = Hasty([script])
+    timeouts = Timeouts(**{**timeouts_of(NEVER), clock: 10.0})
+    client = tokenwire.Client(api_key="k", base_url="http://test", backend=peer, timeout=timeouts, max_retries=0)
+    got: list[Any] = []
+    with pytest.raises(tokenwire.APITimeoutError) as caught:
+        whole(client) if events is None else iter_into(got, stream(client))
+    assert (peer.time, caught.value.clock, len(got)) == (after, clock, events or 0)
+    assert counts(client) == {}
+
+
+def test_what_comes_late_and_ends_the_stream_is_no_timeout() -> None:
+    peer = Hasty([[BEGUN, EVENT, *[PING] * 9, in_chunk(sse(done=True)) + b"0\r\n\r\n"]])
+    timeouts = Timeouts(**{**timeouts_of(NEVER), "event": 10.0})
+    client = tokenwire.Client(api_key="k", base_url="http://test", backend=peer, timeout=timeouts, max_retries=0)
+    assert len([*stream(client)]) == 1
+    assert counts(client) == {"idle": 1}
+
+
+def test_an_early_answer_has_clocks_of_its_own() -> None:
+    body = js({"error": {"message": "too large"}}).encode()
+    refused = answer(body, status="413 Too Large").removesuffix(body)
+    peer = Paced(
+        [
+            [8.0, answer(b"", "length", "Connection: close", status="500 No")],
+            [SendFails(BrokenPipeError(32, "Broken pipe")), refused, 5.0, body],
+        ]
+    )
+    timeouts = Timeouts(**{**timeouts_of(NEVER), "first_event": 10.0})
+    client = tokenwire.Client(api_key="k", base_url="http://test", backend=peer, timeout=timeouts, max_retries=1)
+    with pytest.raises(tokenwire.APIStatusError, match="Error code: 413 - too large"):
+        whole(client)
+
+
 @pytest.mark.parametrize("total", [None, 11.0])
 @pytest.mark.parametrize("event", [None, 4.0, 6.0])
 @pytest.mark.parametrize("first_event", [None, 4.0, 6.0])

@@ -163,7 +163,7 @@ class Exchange(Sending):
                 if connection is None:
                     return []  # closed meanwhile
                 buffer = connection.http.buffer
-                until = self._until_event if self._event_is_nearest else self._deadline()[0]
+                until = self._until_event if self._event_is_nearest else self._in_time()[0]
                 try:
                     count = await connection.transport.receive_into(buffer, until)
                 except OSError as error:
@@ -191,6 +191,8 @@ class Exchange(Sending):
                     if self._coalesce is not None:
                         self._begin_to_coalesce(events)
                     return events
+                if self._event_is_nearest and not pipeline.done:
+                    self._in_time()
         except BaseException:
             self.abort()
             self._end(None)

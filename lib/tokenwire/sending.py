@@ -101,6 +101,7 @@ class Sending:
             try:
                 await transport.send(data, until)
             except OSError as error:
+                self._wait_from_now()
                 early = await self._early_answer(connection)
                 if early is not None:
                     return connection, early
@@ -109,10 +110,7 @@ class Sending:
                 raise
             stats.sent = time.monotonic_ns()
             log.debug("%r: sent, %d bytes over a %s connection", request, len(data), "kept" if reused else "new")
-            first = request.timeouts.first_event
-            self._progress = self._now()
-            self._until_event = None if first is None else self._progress + first
-            self._event_clock = "first_event"
+            self._wait_from_now()
             while True:
                 count = await self._read_once(connection)
                 if count:
@@ -167,7 +165,7 @@ class Sending:
 
     async def _read_once(self, connection: Connection) -> int:
         """One read, until the nearest deadline. Raises APITimeoutError, OSError."""
-        until, clock = self._deadline()
+        until, clock = self._in_time()
         try:
             count = await connection.transport.receive_into(connection.http.buffer, until)
         except TimeoutError as error:
@@ -188,6 +186,21 @@ class Sending:
                 until, clock = read_until, "read"
         if self._total is not None and (until is None or self._total < until):
             return self._total, "total"
+        return until, clock
+
+    def _wait_from_now(self) -> None:
+        """The request has been sent, as far as it will be: the clocks of its answer begin."""
+        first = self._request.timeouts.first_event
+        self._progress = self._now()
+        self._until_event = None if first is None else self._progress + first
+        self._event_clock = "first_event"
+
+    def _in_time(self) -> tuple[float | None, str]:
+        """As _deadline. Raises APITimeoutError where the last bytes came behind it: so it is with a peer that never
+        lets us wait, for what is there is received however late."""
+        until, clock = self._deadline()
+        if until is not None and until <= self._progress:
+            raise self._timed_out(clock)
         return until, clock
 
     def _arrived(self, count: int, buffer: ReceiveBuffer) -> None:
