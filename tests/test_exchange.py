@@ -266,6 +266,41 @@ def test_connecting_takes_too_long(clock: str) -> None:
     assert counts(client) == {}
 
 
+class Early(MemoryBackend):
+    """Its timers ring a little early, as uvloop's do: they count in milliseconds."""
+
+    async def connect(self, origin: Any, context: Any, deadline: float | None) -> Any:
+        if self.scripts:
+            return await super().connect(origin, context, deadline)
+        assert deadline is not None
+        self.time = deadline - 0.0004
+        raise TimeoutError
+
+    def event(self) -> Any:
+        event = super().event()
+
+        async def wait(deadline: float) -> bool:
+            self.time = deadline - 0.0004
+            return False
+
+        event.wait = wait  # type: ignore[method-assign]
+        return event
+
+
+@pytest.mark.parametrize("connect", [None, 20.0])
+@pytest.mark.parametrize("waits_for", ["a slot", "a connection"])
+def test_a_timer_that_rings_early_is_totals_all_the_same(waits_for: str, connect: float | None) -> None:
+    peer = Early([[STREAM[:-20]]])
+    limits = Limits(max_connections=1 if waits_for == "a slot" else 2)
+    client = tokenwire.Client(api_key="k", base_url="http://test", backend=peer, limits=limits)
+    with stream(client):
+        timeout = Timeouts(connect=connect, total=10.0)
+        with pytest.raises(tokenwire.APITimeoutError, match=r"within 10 seconds \(Timeouts.total\)"):
+            whole(client, timeout=timeout)
+        assert peer.time == 10.0 - 0.0004
+        assert counts(client) == {"active": 1}
+
+
 def test_the_kernels_own_timeout_is_a_broken_connection() -> None:
     etimedout = TimeoutError(110, "Connection timed out")
     for script in (etimedout, [etimedout], [SendFails(etimedout)]):

@@ -43,13 +43,17 @@ from tokenwire.tunnel import connect
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Pool"]
+__all__ = ["Overdue", "Pool"]
 
 _log = logging.getLogger("tokenwire")
 
 #: Bytes behind the end of a stream that are worth reading to keep its connection: the last chunk,
 #: trailers, a [DONE]. A new connection costs less than more of them.
 _DRAIN = 65_536
+
+
+class Overdue(TimeoutError):
+    """The caller's own deadline has passed. Only who knew it can tell: a loop's timers may ring a little early."""
 
 
 def _idle_since(connection: Connection) -> float:
@@ -95,8 +99,8 @@ class Pool:
         """A connection to this origin, ACTIVE: one that is there, or a new one. A checkpoint.
 
         connect: seconds that making one may take. deadline: when to give up at all.
-        Raises PoolTimeoutError, TimeoutError (connect), OSError; ProxyError, RemoteProtocolError for what
-        a proxy said; RuntimeError as `check`.
+        Raises PoolTimeoutError, Overdue (deadline), TimeoutError (connect), OSError; ProxyError,
+        RemoteProtocolError for what a proxy said; RuntimeError as `check`.
         Cancelled, it has taken nothing.
         """
         self.check()
@@ -273,7 +277,7 @@ class Pool:
         self._leave(waiter)
         self.check()
         if until == deadline:
-            raise TimeoutError
+            raise Overdue
         raise PoolTimeoutError(
             f"no connection became free within {patience:g} seconds (Limits.pool_timeout): "
             f"all {self._limits.max_connections} are in use (Limits.max_connections)"
@@ -297,9 +301,11 @@ class Pool:
         began = self.backend.now()
         try:
             transport = await connect(self.backend, origin, self._context, self._limits, until)
-        except BaseException:
+        except BaseException as error:
             with self._lock:
                 self._give_back()
+            if isinstance(error, TimeoutError) and error.errno is None and until == deadline:
+                raise Overdue from None
             raise
         _log.debug("connected to %s in %.3f seconds", origin.place, self.backend.now() - began)
         with self._lock:

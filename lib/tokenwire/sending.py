@@ -20,7 +20,7 @@ import time
 from tokenwire.backends.base import Backend
 from tokenwire.connections import Connection
 from tokenwire.errors import APIConnectionError, APITimeoutError, RemoteProtocolError
-from tokenwire.pool import Pool
+from tokenwire.pool import Overdue, Pool
 from tokenwire.requests import Request
 from tokenwire.stats import Stats
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -154,10 +154,7 @@ class Sending:
         except TimeoutError as error:
             if error.errno is not None:
                 raise APIConnectionError(f"Connection error: {words(error)}.") from error
-            clock = "connect"
-            if self._total is not None and self._now() >= self._total:
-                clock = "total"
-            raise self._timed_out(clock) from None
+            raise self._timed_out("total" if isinstance(error, Overdue) else "connect") from None
         except OSError as error:
             raise APIConnectionError(f"Cannot connect to {request.origin.place}: {words(error)}.") from error
 
