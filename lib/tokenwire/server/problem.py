@@ -42,6 +42,11 @@ class RequestError(TokenwireError):
     ) -> None:
         if not 400 <= status <= 599:
             raise ValueError(f"an error's status is 400 to 599, not {status}")
+        # Told now, where it is made: a client could not be told of what is no JSON.
+        for said, value in (("message", message), ("type", type), ("param", param), ("code", code)):
+            if not (isinstance(value, str) or (value is None and said != "message")):
+                raise TypeError(f"an error's {said} is a str, not {value.__class__.__name__}")
+        message = message.encode(errors="backslashreplace").decode()  # a lone surrogate
         super().__init__(message)
         self.status = status
         self.message = message

@@ -1,11 +1,14 @@
 """What a handler may yield besides plain strings.
 
 A `str` is the same as `Text(str)` of choice 0, and the cheapest of all.
+
+Each raises TypeError where it is made with a field of another type: what JSON can hold all the same
+(bytes, a dict of arguments) would reach the client as something else than was said.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -14,11 +17,31 @@ __all__ = ["Finish", "FinishReason", "Reasoning", "Refusal", "Text", "Token", "T
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
+def _is_text(token: Any, name: str) -> None:
+    value = getattr(token, name)
+    if type(value) is str:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"{type(token).__name__}.{name} is a str, not {type(value).__name__}")
+    msgspec.structs.force_setattr(token, name, str.__str__(value))  # msgspec encodes no subclass
+
+
+def _is_count(token: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(token, name)
+        if type(value) is not int:
+            raise TypeError(f"{type(token).__name__}.{name} is an int, not {type(value).__name__}")
+
+
 class Text(msgspec.Struct, frozen=True):
     """A piece of the answer's text. choice: which of the `n` choices it belongs to."""
 
     text: str
     choice: int = 0
+
+    def __post_init__(self) -> None:
+        _is_text(self, "text")
+        _is_count(self, "choice")
 
 
 class Reasoning(msgspec.Struct, frozen=True):
@@ -33,12 +56,20 @@ class Reasoning(msgspec.Struct, frozen=True):
     summary: bool = False
     choice: int = 0
 
+    def __post_init__(self) -> None:
+        _is_text(self, "text")
+        _is_count(self, "choice")
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """A piece of a refusal to answer."""
 
     text: str
     choice: int = 0
+
+    def __post_init__(self) -> None:
+        _is_text(self, "text")
+        _is_count(self, "choice")
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -54,6 +85,14 @@ class ToolCall(msgspec.Struct, frozen=True):
     id: str | None = None
     choice: int = 0
 
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            _is_text(self, "name")
+        if self.id is not None:
+            _is_text(self, "id")
+        _is_text(self, "arguments")
+        _is_count(self, "choice")
+
 
 class Usage(msgspec.Struct, frozen=True):
     """How many tokens the answer took. The last one yielded counts.
@@ -66,6 +105,9 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning_tokens: int = 0
     cached_tokens: int = 0
 
+    def __post_init__(self) -> None:
+        _is_count(self, "input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens")
+
 
 class Finish(msgspec.Struct, frozen=True):
     """The end of a choice, and why. After it only Usage may follow.
@@ -76,6 +118,10 @@ class Finish(msgspec.Struct, frozen=True):
 
     reason: FinishReason = "stop"
     choice: int = 0
+
+    def __post_init__(self) -> None:
+        _is_text(self, "reason")
+        _is_count(self, "choice")
 
 
 Token: TypeAlias = str | Text | Reasoning | Refusal | ToolCall | Usage | Finish
