@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from support.served import CHAT, RESPONSES
+from tokenwire.families.depth import DEEPEST
 from tokenwire.server import Call, Message, Request, RequestError, Tool
 from tokenwire.server.reading import read_request
 from tokenwire.server.routes import Route, models_body, route
+from tokenwire.server.session import open_session
 
 PARAMETERS = {"type": "object", "properties": {"x": {"type": "integer"}}}
 
@@ -273,6 +275,24 @@ def test_refused_responses_bodies(body: dict[str, Any], param: str, code: str) -
 )
 def test_bodies_that_are_not_json(payload: bytes) -> None:
     assert (refused("chat", payload).status, refused("chat", payload).code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_how_deep_a_body_may_nest(brackets: str) -> None:
+    """Deeper ones were read, up to Python's own bound, and then no answer could be made that tells of them."""
+    opening, closing = ("[", "]") if brackets == "[]" else ('{"a":', "}")
+
+    def body(levels: int) -> bytes:  # the body itself is one
+        deep = opening * (levels - 1) + "1" + closing * (levels - 1)
+        return b'{"model": "m", "input": "x", "metadata": %b}' % deep.encode()
+
+    request = read("responses", body(DEEPEST))
+    session = open_session(request, model="m", now=0, new_id=str)
+    assert session.start() + session.end()
+    error = refused("responses", body(DEEPEST + 1))
+    assert (error.code, error.message) == (
+        "invalid_json", "We could not parse the JSON body of your request: it nests deeper than 200 levels."
+    )
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"null", b"1", b"1.5", b"true", b'"x"'])

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from tokenwire.families.depth import DEEPEST, SHALLOW, too_deep
 from tokenwire.server.checks import as_object, count, invalid, missing, name_of, typed
 from tokenwire.server.problem import RequestError
 from tokenwire.server.request import Call, Clock, Family, Message, Request, Tool
@@ -82,9 +83,16 @@ def read_request(
 
 
 def _read_json(payload: bytes | bytearray) -> dict[str, Any]:
+    # What only just can be read cannot be laid out again in the answer, which tells of the request.
+    if len(payload) > SHALLOW and too_deep(payload):
+        raise RequestError(
+            400,
+            f"We could not parse the JSON body of your request: it nests deeper than {DEEPEST} levels.",
+            code="invalid_json",
+        )
     try:
         body = msgspec.json.decode(payload)
-    # A lone surrogate and broken UTF-8 are ValueErrors; deep nesting is a RecursionError.
+    # A lone surrogate and broken UTF-8 are ValueErrors; what nests deep and is no JSON is a RecursionError.
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise RequestError(
             400, f"We could not parse the JSON body of your request: {error}.", code="invalid_json"
