@@ -12,6 +12,7 @@ import pytest
 
 from support.served import CHAT, PATIENCE, RESPONSES, RawClient, payloads, serving, within
 from tokenwire.server import Reciter, Request, RequestError, ServerLimits, Usage, recite
+from tokenwire.server.responses import ResponsesSession
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -339,6 +340,26 @@ def test_a_handler_that_fails_in_mid_stream(backend: str, stream: bool, caplog: 
             assert (head.status_code, json.loads(answer)["error"]["code"]) == (500, "internal_error")
         assert b"secret" not in answer
     assert caplog.text.count("ZeroDivisionError: secret") == 1
+
+
+def test_what_cannot_even_be_told_of_ends_nobody_else(
+    backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(request: Request) -> AsyncIterator[str]:
+        yield "Hello"
+        if request.background:
+            raise ZeroDivisionError
+
+    def broken(session: ResponsesSession, error: BaseException) -> bytes:
+        raise TypeError("no JSON")
+
+    monkeypatch.setattr(ResponsesSession, "fail", broken)
+    with serving(fails, backend=backend) as server:
+        with Reader(server, "POST", "/v1/responses", BACKGROUND) as reader:
+            assert reader.rest()[-1]["type"] == "response.output_text.delta"  # cut off: the client can tell
+        assert whole(server, "POST", "/v1/responses", {**RESPONSES, "stream": False})[1]["status"] == "completed"
+        until(lambda: within(server, lambda: server.stats["background"]) == 0)
+    assert "TypeError: no JSON" in caplog.text
 
 
 def test_a_response_that_outgrows_the_store(backend: str) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, TypeAlias
 
-from tokenwire.backends.base import Backend, Event, Start
+from tokenwire.backends.base import Backend, Start
 from tokenwire.server.channel import Channel, ClientGone, RawHeaders
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError
@@ -150,7 +150,7 @@ class Background:
         self._limits = limits
         self._start: Start | None = None
         self._stats = stats
-        self._idle: Event | None = None
+        self.ended: Callable[[], object] | None = None  # called as one of the tasks ends
         self.finishes = finishes
         self.store = Store(limits)
 
@@ -173,13 +173,10 @@ class Background:
 
         await backend.tend(within)
 
-    async def finish(self, backend: Backend, deadline: float | None) -> None:
-        """Wait until none of those handlers is under way, or the deadline."""
-        while self._stats.background:
-            self._idle = backend.event()
-            if not await self._idle.wait(deadline):
-                log.warning("shutdown: %d responses in the background are cut", self._stats.background)
-                return
+    @property
+    def under_way(self) -> int:
+        """How many of those handlers have not ended."""
+        return self._stats.background
 
     def has_room(self, request: Request, now: float) -> bool:
         """Whether there is room to keep this one; True for one that asks for it, which `begin` refuses."""
@@ -193,15 +190,25 @@ class Background:
         record.stop = stopped.set
 
         async def stop() -> None:
-            await stopped.wait(None)
+            try:
+                await stopped.wait(None)
+            finally:
+                record.stopped = True
 
         async def life() -> None:
             try:
                 await backend.first(lambda: self._make(backend, record, request), stop)
+                # asyncio: something that the handler waited for was cancelled, and the handler with it.
+                if not record.done:
+                    self._failed(backend, record, RuntimeError("the handler was cancelled from within"))
+            except Exception as error:  # a fault of ours must not end the server
+                self._stats.errors += 1
+                log.error("a response in the background failed", exc_info=error)
+                record.drop(error)
             finally:
                 self._stats.background -= 1
-                if self._idle is not None:
-                    self._idle.set()
+                if self.ended is not None:
+                    self.ended()
 
         self._stats.background += 1
         self._start(life)
@@ -239,7 +246,7 @@ class Background:
                 step = iterator.__anext__
                 left = 1  # the first token reaches its followers at once
                 turned = backend.now()
-                while not record.done:  # cancelled, and the handler has not noticed yet
+                while not (record.done or record.stopped):  # cancelled, and the handler has swallowed that
                     try:
                         token = await step()
                     except StopAsyncIteration:
@@ -253,9 +260,13 @@ class Background:
                         left, turned = _TURN, backend.now()
             finally:
                 await close(iterator)
-            record.end(backend.now())
+            if not record.stopped:
+                record.end(backend.now())
         except Exception as error:
-            if not isinstance(error, RequestError):
-                self._stats.errors += 1
-                log.error("the handler failed", exc_info=error)
-            record.fail(error, backend.now())
+            self._failed(backend, record, error)
+
+    def _failed(self, backend: Backend, record: Record, error: Exception) -> None:
+        if not isinstance(error, RequestError):
+            self._stats.errors += 1
+            log.error("the handler failed", exc_info=error)
+        record.fail(error, backend.now())

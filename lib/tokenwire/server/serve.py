@@ -191,9 +191,13 @@ class _Lobby:
         self._shut()
         for connection in self._open:
             connection.finish()
-        while self._open:
+        background = self._endpoint.background
+        while self._open or background.under_way:
             self._changed = self._backend.event()
+            background.ended = self._changed.set
             if not await self._changed.wait(self._deadline):
-                log.warning("shutdown: %d connections are cut", len(self._open))
+                if self._open:
+                    log.warning("shutdown: %d connections are cut", len(self._open))
+                if background.under_way:
+                    log.warning("shutdown: %d responses in the background are cut", background.under_way)
                 return
-        await self._endpoint.background.finish(self._backend, self._deadline)

@@ -30,7 +30,7 @@ class Record:
     """One response that is kept.
 
     events: its frames, by their sequence numbers; size: their bytes. done: whether it has ended. failure: why it
-    failed, where it did. stop: called when it is cancelled, for whoever makes it.
+    failed, where it did. stop: called when it is cancelled, for whoever makes it; stopped: and is told to make no more.
     """
 
     def __init__(self, session: ResponsesSession, store: Store, *, background: bool) -> None:
@@ -47,6 +47,7 @@ class Record:
         self.done = False
         self.failure: RequestError | None = None
         self.stop: Callable[[], object] | None = None
+        self.stopped = False
 
     def whole(self) -> bytes:
         """The response object as it is now, as JSON."""
@@ -103,10 +104,16 @@ class Record:
         """The handler has failed. Where nothing was kept yet, nothing is: a status can still tell of it."""
         if self.done:
             return
-        self.failure = as_request_error(error)
         if self._begun:
+            self.failure = as_request_error(error)
             self._finish(self._session.fail(self.failure), now)
         else:
+            self.drop(error)
+
+    def drop(self, error: Exception) -> None:
+        """Have it fail without a word, and forget it."""
+        if not self.done:
+            self.failure = as_request_error(error)
             self._store.forget(self)
             self.done = True
             self._tell()
