@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from support.served import CHAT, RESPONSES
+from support.served import CHAT, PATIENCE, RESPONSES, RawClient, serving
 from tokenwire.backends import named
 from tokenwire.errors import LocalProtocolError
 from tokenwire.server import Request, RequestError
@@ -432,6 +433,68 @@ def test_a_handler_that_swallows_its_cancellation(stream: bool) -> None:
 
     transport, cancelled, _ = live_asyncio(stubborn, asking({**CHAT, "stream": stream}), 0, leaves=True)
     assert (swallowed, transport.ended, cancelled) == ([True], "aborted", False)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("target", "body", "last"),
+    [
+        ("/v1/chat/completions", CHAT, b'"internal_error"'),
+        ("/v1/chat/completions", {**CHAT, "stream": False}, b'"internal_error"'),
+        ("/v1/responses", RESPONSES, b"response.failed"),
+        ("/v1/responses", {**RESPONSES, "background": True}, b"response.failed"),
+    ],
+)
+def test_a_handler_that_is_cancelled_by_what_it_waits_for(
+    target: str, body: dict[str, Any], last: bytes, first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task of its own that somebody has cancelled: asyncio has no other name for that."""
+
+    async def handler(request: Request) -> AsyncIterator[str]:
+        if not first:
+            yield "x"
+        inner = asyncio.ensure_future(asyncio.sleep(3600))
+        inner.cancel()
+        await inner
+        yield "never"
+
+    with serving(handler, backend="asyncio") as server, RawClient(server) as client:
+        client.ask("POST", target, body)
+        head, answer = client.answer()
+        early = first and not body.get("background")
+        assert head.status_code == (200 if body["stream"] and not early else 500)
+        assert (b'"internal_error"' if early else last) in answer
+        client.ask("GET", "/v1/models")  # the connection is as good as before
+        assert client.answer("GET")[0].status_code == 200
+        assert server.stats["errors"] == 1
+    assert "the handler was cancelled from within" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(("word", "stream"), [("x", False), ("", True), ("", False)])
+def test_a_handler_that_never_waits_gives_others_a_turn(backend: str, word: str, stream: bool) -> None:
+    """Nothing of it is sent, and so no send gives one."""
+    begun = threading.Event()
+    ended = threading.Event()
+    give_up = time.monotonic() + PATIENCE
+
+    async def endless(request: Request) -> AsyncIterator[str]:
+        try:
+            while time.monotonic() < give_up:
+                begun.set()
+                yield word
+        finally:
+            ended.set()
+
+    with serving(endless, backend=backend) as server, RawClient(server) as other:
+        with RawClient(server) as client:
+            client.ask("POST", "/v1/chat/completions", {**CHAT, "stream": stream})
+            assert begun.wait(PATIENCE)
+            other.ask("GET", "/v1/models")
+            assert other.answer("GET")[0].status_code == 200
+            assert not ended.is_set()
+        assert ended.wait(PATIENCE)
+        assert time.monotonic() < give_up  # it was cancelled, as its client had left
 
 
 def test_more_pipelined_bytes_than_may_wait() -> None:

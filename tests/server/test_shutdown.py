@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from support.served import CHAT, PATIENCE, RESPONSES, RawClient, payloads, serving, within
 from tokenwire.server import Request, ServerLimits, Serving
@@ -96,6 +100,43 @@ def test_a_shorter_deadline_afterwards(backend: str) -> None:
         assert not handler.ended.is_set()
         hang_up(server, 0)
         assert handler.ended.wait(PATIENCE)
+
+
+def test_a_shorter_deadline_afterwards_for_the_background(backend: str) -> None:
+    handler = Held()
+    with serving(handler, backend=backend) as server, RawClient(server) as client:
+        client.ask("POST", "/v1/responses", {**RESPONSES, "stream": False, "background": True})
+        assert handler.begun.wait(PATIENCE)
+        hang_up(server, 3600)
+        assert client.answer()[0].status_code == 200
+        assert client.closed()  # nothing but the background is waited for
+        hang_up(server, 0)
+        assert handler.ended.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("body", [CHAT, {**RESPONSES, "background": True}])
+def test_a_handler_that_swallows_its_cancellation_is_not_waited_for(backend: str, body: dict[str, Any]) -> None:
+    """asyncio tells a task only once."""
+    begun = threading.Event()
+    give_up = time.monotonic() + PATIENCE
+
+    async def stubborn(request: Request) -> AsyncIterator[str]:
+        assert request.clock is not None
+        yield "x"
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError, trio.Cancelled):
+            await request.clock.sleep(3600)
+        while time.monotonic() < give_up:
+            yield "y"
+
+    with serving(stubborn, backend=backend) as server, RawClient(server) as client:
+        client.ask("POST", "/v1/chat/completions" if body is CHAT else "/v1/responses", body)
+        assert begun.wait(PATIENCE)
+        hang_up(server, 0)
+        with contextlib.suppress(ConnectionError):
+            while client.sock.recv(65536):
+                pass
+    assert time.monotonic() < give_up
 
 
 def test_a_request_that_has_begun_is_the_last_one(backend: str) -> None:

@@ -15,7 +15,8 @@ the handler's `__anext__` by hand (`_noticing`): an awaitable that waits shows s
 yielding to the event loop, and just then, synchronously, write is woken. So there is
 no timer, and no token is ever held while nobody works on the next one. Nor for long while
 somebody does: a handler that computes without waiting has what it yielded sent each `PROMPT`
-seconds, which also gives the rest of the event loop a turn.
+seconds, which also gives the rest of the event loop a turn. Where nothing is sent (with stream=False,
+or for tokens that add nothing) it has that turn all the same.
 
 What is gathered or not yet taken by the client is bounded: at
 `ServerLimits.pending_bytes` produce waits for the client, and with it this handler,
@@ -115,7 +116,8 @@ class Pump:
         self._waited = True  # the handler, since the last send; true at first, so that the first token leaves
         self._wake: Event = backend.event()
         self._room: Event | None = None  # what produce waits for while others send
-        self._gone = False
+        self._gone = False  # the client
+        self._closed = False  # no token is taken any more, from a handler that has swallowed its cancellation
         self._done = False
         self.failed = False  # the handler did, by a fault of its own
         self._sent_at = backend.now()
@@ -130,6 +132,9 @@ class Pump:
         if self._request.stream:
             functions.append(self._write)
         await self._backend.first(*functions)
+        if not (self._done or self._gone):
+            # asyncio: something that the handler waited for was cancelled, and the handler with it.
+            await self._end(self._fail(RuntimeError("the handler was cancelled from within")))
         if not self._done:
             raise ClientGone
 
@@ -139,7 +144,8 @@ class Pump:
         # In one piece: a token goes through each coroutine between the event loop and its handler.
         session, meter = self._session, self._meter
         token_of, handler_waits, at_once = session.token, self._handler_waits, self._at_once
-        stream = self._request.stream
+        stream, now = self._request.stream, self._now
+        turned = now()
         iterator: Any = None
         try:
             try:
@@ -156,18 +162,22 @@ class Pump:
                         left = at_once(frames)
                         if left is not None:
                             await self._add(left)
-                    elif self._gone:
-                        raise ClientGone  # asyncio: the handler has swallowed its cancellation
+                    elif self._closed:
+                        raise ClientGone
+                    elif now() - turned >= PROMPT:
+                        await self._backend.checkpoint()
+                        turned = now()
                 last = session.end()
             finally:
                 await close(iterator)
         except ClientGone:
             self._gone = True
-            return
         except Exception as error:
-            ending = self._fail(error)
+            await self._end(self._fail(error))
         else:
-            ending = self._finish(last)
+            await self._end(self._finish(last))
+
+    async def _end(self, ending: Awaitable[None]) -> None:
         try:
             await ending
             self._done = True
@@ -182,7 +192,7 @@ class Pump:
     def _at_once(self, frames: bytes) -> bytes | None:
         """Send the frames of a token that came after a wait, where that needs no other: what is yet to be added."""
         send_now = self._send_now
-        if not self._waited or send_now is None or self._head or self._pending or self._sending or self._gone:
+        if not self._waited or send_now is None or self._head or self._pending or self._sending or self._closed:
             return frames
         self._sent_at = self._now()
         self._meter.bytes += len(frames)
@@ -192,7 +202,7 @@ class Pump:
         return None
 
     async def _add(self, frames: bytes) -> None:
-        if self._gone:
+        if self._closed:
             raise ClientGone
         if not self._opened:
             self._open()
@@ -258,6 +268,9 @@ class Pump:
                 frames, head = self._take()
                 await self._channel.send(frames, head)
                 self._meter.bytes += len(frames)
+        except BaseException:
+            self._gone = self._closed = True  # nobody knows how much of it has left: nothing can follow
+            raise
         finally:
             self._sending = False
             self._make_room()
@@ -293,7 +306,7 @@ class Pump:
                 if not await wake.wait(due) and period is not None and self._backend.now() - self._sent_at >= period:
                     self._keep_alive()
         except ClientGone:
-            self._gone = True
+            pass
 
     def _keep_alive(self) -> None:
         self._sent_at = self._backend.now()
@@ -304,8 +317,11 @@ class Pump:
         self._pending.append(KEEP_ALIVE)
 
     async def _watch(self) -> None:
-        await self._channel.watch()
-        self._gone = True
+        try:
+            await self._channel.watch()
+            self._gone = True
+        finally:
+            self._closed = True  # cancelled, too: either produce has ended, or all of this is cut
 
 
 async def iterate(handler: Handler, request: Request) -> Any:
