@@ -9,6 +9,7 @@ import types
 from typing import Any
 from urllib.parse import parse_qsl
 
+import httpx
 import openai
 import pydantic
 import pytest
@@ -464,12 +465,39 @@ def test_forms_of_a_timeout(timeout: Any, expected: Timeouts) -> None:
     assert client.timeout == Timeouts()
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "5"])
 def test_refused_timeouts(timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout"):
         made(timeout=timeout)
     with pytest.raises(ValueError, match="timeout"):
         sent(timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"api_key": lambda: "sk-secret"}, "api_key must be a string, not a function"),
+        ({"api_key": b"sk-secret"}, "api_key must be a string, not a bytes"),
+        ({"base_url": httpx.URL("http://h/v1")}, "base_url must be a string, not a URL"),
+        ({"limits": httpx.Limits()}, r"limits must be a tokenwire\.Limits, not a Limits"),
+        ({"http_client": httpx.Client}, "http_client= is the official SDK's"),
+    ],
+)
+def test_an_option_of_another_kind(option: dict[str, Any], says: str) -> None:
+    with pytest.raises(TypeError, match=says) as caught:
+        made(**option)
+    assert "secret" not in str(caught.value)
+    if option.keys() & {"api_key", "base_url"}:
+        with pytest.raises(TypeError, match=says):
+            made()[0].with_options(**option)
+
+
+def test_what_wrappers_of_the_official_sdk_pass_on() -> None:
+    client, peer = made(CHAT, http_client=None, default_headers={"Authorization": None, "api-key": "k"})
+    ask(client)
+    headers = Sent(peer).headers
+    assert "authorization" not in headers
+    assert headers["api-key"] == "k"
 
 
 def test_max_retries() -> None:
@@ -529,6 +557,10 @@ def test_a_closed_async_client() -> None:
 def test_backends_by_name() -> None:
     with pytest.raises(ValueError, match="unknown backend 'curio'"):
         tokenwire.AsyncClient(api_key="k", backend="curio")
+    with pytest.raises(ValueError, match="backend='asyncio' is for async code: Client cannot"):
+        tokenwire.Client(api_key="k", backend="asyncio")
+    with pytest.raises(ValueError, match="backend='sync' is for blocking code: AsyncClient cannot"):
+        tokenwire.AsyncClient(api_key="k", backend="sync")
     with pytest.raises(RuntimeError, match=r"use tokenwire\.Client in blocking code"):
         tokenwire.AsyncClient(api_key="k").chat.completions.stream(model="m", messages=[])
 

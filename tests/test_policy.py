@@ -7,6 +7,7 @@ import email.utils
 import math
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -47,8 +48,12 @@ def test_timeouts_are_taken_as_they_are() -> None:
     assert Timeouts.of(timeouts) is timeouts
 
 
-@pytest.mark.parametrize("seconds", [0, -1, -0.0, math.nan, -math.inf])
-def test_what_is_no_time(seconds: float) -> None:
+def test_the_timeout_that_the_official_sdk_takes() -> None:
+    assert Timeouts.of(httpx.Timeout(60, connect=2, write=None)) == Timeouts(connect=2, write=None, read=60, first_event=60, event=60)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, -0.0, math.nan, -math.inf, "5", (1, 2), b"", object()])
+def test_what_is_no_time(seconds: Any) -> None:
     with pytest.raises(ValueError, match="timeout must be a positive number of seconds, or None"):
         Timeouts.of(seconds)
     for clock in dataclasses.fields(Timeouts):
@@ -90,6 +95,8 @@ def test_the_bounds_that_are_documented() -> None:
         ("max_idle", -1),
         ("idle_expiry", -0.1),
         ("pool_timeout", -1),
+        ("max_connections", "5"),
+        ("max_idle", None),
     ],
 )
 def test_bounds_that_nothing_could_meet(name: str, value: Any) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 from tokenwire.backends import detect, named
 from tokenwire.backends.base import Backend
 from tokenwire.exchange import Exchange
-from tokenwire.policy import Limits, Timeouts
+from tokenwire.policy import HttpTimeout, Limits, Timeouts
 from tokenwire.pool import Pool
 from tokenwire.requests import build_request
-from tokenwire.settings import NOT_GIVEN, NotGiven, Settings, resolve, retries, spare
+from tokenwire.settings import NOT_GIVEN, NotGiven, Settings, checked_key, resolve, retries, spare
 
 if TYPE_CHECKING:
     import ssl
@@ -64,9 +64,9 @@ class _ClientBase:
         base_url: str | None = None,
         organization: str | None = None,
         project: str | None = None,
-        timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
+        timeout: Timeouts | HttpTimeout | float | NotGiven | None = NOT_GIVEN,
         max_retries: int = 2,
-        default_headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str | NotGiven | None] | None = None,
         default_query: Mapping[str, object] | None = None,
         limits: Limits | None = None,
         backend: Backend | str | None = None,
@@ -74,7 +74,13 @@ class _ClientBase:
         uds: str | None = None,
         proxy: str | bool | None = None,
         coalesce: float | None = None,
+        http_client: None = None,
     ) -> None:
+        if http_client is not None:
+            raise TypeError(
+                "http_client= is the official SDK's: tokenwire has no HTTP library below it. What one is configured "
+                "for goes by proxy=, ssl_context=, uds=, limits=, timeout=, default_headers= and, in tests, backend="
+            )
         self._config = Settings(
             api_key=api_key,
             base_url=base_url,
@@ -90,6 +96,9 @@ class _ClientBase:
             coalesce=coalesce,
         )
         self._pools = _Pools(backend or self._default_backend, self._config.limits, ssl_context)
+        if isinstance(backend, str) and (backend == "sync") != (self._default_backend == "sync"):
+            kind = "blocking" if backend == "sync" else "async"
+            raise ValueError(f"backend={backend!r} is for {kind} code: {type(self).__name__} cannot run on it")
 
     def with_options(
         self,
@@ -98,9 +107,9 @@ class _ClientBase:
         base_url: str | None = None,
         organization: str | None = None,
         project: str | None = None,
-        timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
+        timeout: Timeouts | HttpTimeout | float | NotGiven | None = NOT_GIVEN,
         max_retries: int | None = None,
-        default_headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str | NotGiven | None] | None = None,
         default_query: Mapping[str, object] | None = None,
         coalesce: float | NotGiven | None = NOT_GIVEN,
     ) -> Self:
@@ -113,7 +122,8 @@ class _ClientBase:
         other._pools = self._pools
         other._config = config = self._config.copy()
         if api_key is not None:
-            config.given_key = config.api_key = api_key
+            config.given_key = checked_key(api_key)
+            config.api_key = api_key
         if base_url is not None:
             config.api_key, _ = resolve(config.given_key, base_url, os.environ)
             config.set_url(base_url, config.origin.uds)
@@ -163,9 +173,10 @@ class AsyncClient(_ClientBase):
     api_key, base_url: arguments win; else MUME_API_KEY with MUME_BASE_URL, else OPENAI_API_KEY with
         OPENAI_BASE_URL. A key found in the environment is never sent to the other pair's URL.
     organization, project: header fields of the official API; else OPENAI_ORG_ID, OPENAI_PROJECT_ID.
-    timeout: Timeouts, or seconds for each of its clocks but total, or None for no clock.
+    timeout: Timeouts, or seconds for each of its clocks but total, or None for no clock, or an httpx.Timeout.
     max_retries: tries after the first. Only what has given no event yet is tried again.
-    default_headers, default_query: sent with every call.
+    default_headers, default_query: sent with every call. A header of None is not sent: `Authorization` of a server
+        that wants its key elsewhere.
     limits: Limits: sizes, and how many connections there may be.
     backend: "asyncio", "trio", "anyio" or a backend object; by default the library that is running.
     ssl_context: instead of the platform's trust store; client certificates are loaded into it.
@@ -181,8 +192,10 @@ class AsyncClient(_ClientBase):
         Windows), each stream's reads are put off by so long instead. A peer in memory and a
         backend of your own are read as ever.
 
-    `async with` closes it at the end, as aclose. Raises TokenwireError where no key is found, ValueError for
-    a bad argument.
+    http_client: refused, and says what stands in its place.
+
+    `async with` closes it at the end, as aclose. Raises TokenwireError where no key is found, ValueError or TypeError
+    for a bad argument.
     """
 
     # Made for each call: a client that held them would be a cycle, and its sockets would wait for the collector.

@@ -9,9 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 __all__ = ["DEFAULT_LIMITS", "DEFAULT_TIMEOUTS", "Limits", "Retry", "Timeouts"]
+
+
+def _exceeds(value: object, bound: float) -> bool:
+    """Whether it is a number, and larger."""
+    try:
+        return bool(value > bound)  # type: ignore[operator] # that is the question
+    except TypeError:
+        return False
+
+
+class HttpTimeout(Protocol):
+    """What an httpx.Timeout has, and httpx2's, in seconds. `import tokenwire` brings in neither."""
+
+    connect: float | None
+    write: float | None
+    read: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +56,7 @@ class Timeouts:
     def __post_init__(self) -> None:
         for name in ("connect", "write", "read", "first_event", "event", "total"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not _exceeds(value, 0):
                 raise ValueError(f"Timeouts.{name} must be a positive number of seconds, or None, not {value!r}")
 
     @property
@@ -50,13 +66,22 @@ class Timeouts:
         return read is None or all(seconds is not None and seconds <= read for seconds in clocks)
 
     @classmethod
-    def of(cls, value: Timeouts | float | None) -> Timeouts:
-        """What a caller means by `timeout=`: a number of seconds is every clock but total; None is no clock."""
+    def of(cls, value: Timeouts | HttpTimeout | float | None) -> Timeouts:
+        """What a caller means by `timeout=`: a number of seconds is every clock but total; None is no clock.
+
+        An httpx.Timeout, as people give the official SDK, is its three clocks of the same names; its `read` is
+        the event clocks' too. (Its `pool` is Limits.pool_timeout here.)
+        """
         if isinstance(value, Timeouts):
             return value
-        if value is not None and not value > 0:
-            raise ValueError(f"timeout must be a positive number of seconds, or None, not {value!r}")
-        return cls(connect=value, write=value, read=value, first_event=value, event=value)
+        if value is None or _exceeds(value, 0):
+            clock: Any = value
+            return cls(connect=clock, write=clock, read=clock, first_event=clock, event=clock)
+        try:
+            connect, write, read = value.connect, value.write, value.read  # type: ignore[union-attr] # or it has none
+        except AttributeError:
+            raise ValueError(f"timeout must be a positive number of seconds, or None, not {value!r}") from None
+        return cls(connect=connect, write=write, read=read, first_event=read, event=read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +124,7 @@ class Limits:
             value = getattr(self, name)
             if name == "pool_timeout" and value is None:
                 continue
-            if not value >= least.get(name, 1):
+            if value != least.get(name, 1) and not _exceeds(value, least.get(name, 1)):
                 raise ValueError(f"Limits.{name} must be at least {least.get(name, 1)}, not {value!r}")
 
 

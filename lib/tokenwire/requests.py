@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from tokenwire._version import __version__
 from tokenwire.backends.base import Origin
 from tokenwire.errors import LocalProtocolError
-from tokenwire.policy import Limits, Retry, Timeouts
+from tokenwire.policy import HttpTimeout, Limits, Retry, Timeouts
 from tokenwire.proxy import Proxy
 from tokenwire.settings import NOT_GIVEN, NotGiven, Settings, spare
 from tokenwire.wire.heads import RawHeaders, RequestTemplate
@@ -167,7 +167,7 @@ def build_request(
     extra_headers: Mapping[str, Any] | None = None,
     extra_query: Mapping[str, object] | None = None,
     extra_body: Mapping[str, Any] | None = None,
-    timeout: Timeouts | float | NotGiven | None = NOT_GIVEN,
+    timeout: Timeouts | HttpTimeout | float | NotGiven | None = NOT_GIVEN,
     coalesce: float | NotGiven | None = NOT_GIVEN,
     query: Mapping[str, object] | None = None,
 ) -> Request:

@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tokenwire.backends.base import Origin
 from tokenwire.errors import LocalProtocolError, TokenwireError
-from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Retry, Timeouts
+from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, HttpTimeout, Limits, Retry, Timeouts
 from tokenwire.proxy import choose
 from tokenwire.wire.heads import RequestTemplate
 
-__all__ = ["NOT_GIVEN", "NotGiven", "Settings", "resolve", "retries", "spare"]
+__all__ = ["NOT_GIVEN", "NotGiven", "Settings", "checked_key", "resolve", "retries", "spare"]
 
 
 class NotGiven:
@@ -53,8 +53,10 @@ def resolve(api_key: str | None, base_url: str | None, environ: Mapping[str, str
     """The key and the URL to use. Explicit arguments win, then the environment's first pair that has a key.
 
     A key found in the environment is never sent to the other pair's URL. Raises
-    TokenwireError where there is no key.
+    TokenwireError where there is no key, TypeError for a URL that is no string.
     """
+    if base_url is not None and not isinstance(base_url, str):
+        raise TypeError(f"base_url must be a string, not a {type(base_url).__name__}: give str(...) of it")
     pairs = [(environ.get(key) or None, environ.get(url) or default) for key, url, default in _PAIRS]
     if base_url is None:
         for (key, url), (_, url_name, _) in zip(pairs, _PAIRS, strict=True):
@@ -85,9 +87,9 @@ class Settings:
         base_url: str | None,
         organization: str | None,
         project: str | None,
-        timeout: Timeouts | float | NotGiven | None,
+        timeout: Timeouts | HttpTimeout | float | NotGiven | None,
         max_retries: int,
-        default_headers: Mapping[str, str] | None,
+        default_headers: Mapping[str, str | NotGiven | None] | None,
         default_query: Mapping[str, object] | None,
         limits: Limits | None,
         uds: str | None,
@@ -96,8 +98,10 @@ class Settings:
     ) -> None:
         if uds is not None and proxy:
             raise ValueError("uds= and proxy= are two ways to connect: give one of them")
+        if limits is not None and not isinstance(limits, Limits):
+            raise TypeError(f"limits must be a tokenwire.Limits, not a {type(limits).__name__}")
         self.proxy = proxy
-        self.given_key = api_key  # None: the environment's, which belongs to one place
+        self.given_key = checked_key(api_key)  # None: the environment's, which belongs to one place
         self.api_key, url = resolve(api_key, base_url, os.environ)
         self.organization = organization if organization is not None else os.environ.get("OPENAI_ORG_ID")
         self.project = project if project is not None else os.environ.get("OPENAI_PROJECT_ID")
@@ -147,6 +151,16 @@ class Settings:
         other.headers, other.query, other.templates = dict(self.headers), dict(self.query), {}
         other.targets = {}
         return other
+
+
+def checked_key(api_key: str | None) -> str | None:
+    """The key. Raises TypeError where it is no string: a function that fetches one would be sent as its repr."""
+    if api_key is None or isinstance(api_key, str):
+        return api_key
+    raise TypeError(
+        f"api_key must be a string, not a {type(api_key).__name__}: for a key that changes, "
+        "with_options(api_key=...) makes a client that shares the connections"
+    )
 
 
 def retries(max_retries: int) -> Retry:
