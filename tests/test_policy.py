@@ -49,7 +49,8 @@ def test_timeouts_are_taken_as_they_are() -> None:
 
 
 def test_the_timeout_that_the_official_sdk_takes() -> None:
-    assert Timeouts.of(httpx.Timeout(60, connect=2, write=None)) == Timeouts(connect=2, write=None, read=60, first_event=60, event=60)
+    expected = Timeouts(connect=2, write=None, read=60, first_event=60, event=60)
+    assert Timeouts.of(httpx.Timeout(60, connect=2, write=None)) == expected
 
 
 @pytest.mark.parametrize("seconds", [0, -1, -0.0, math.nan, -math.inf, "5", (1, 2), b"", object()])

@@ -32,7 +32,8 @@ repr of these holds an API key.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 __all__ = [
     "APIConnectionError",
@@ -109,16 +110,32 @@ class APIError(TokenwireError):
         self.type = None if kind is None else str(kind)
 
 
+class Answer(Protocol):
+    """The head of an answer: wire.ResponseHead."""
+
+    status_code: int
+    reason: str
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By their names in any case."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for the request (`x-request-id`), or None."""
+
+
 class APIStatusError(APIError):
     """The server answered with a status of 400 or more.
 
-    response: status_code, headers and request_id of that answer.
+    response: status_code, headers and request_id of that answer. Its body was read: it is in `body`.
     """
 
+    response: Answer
     status_code: int
     request_id: str | None
 
-    def __init__(self, message: str, *, response: Any, body: object | None = None) -> None:
+    def __init__(self, message: str, *, response: Answer, body: object | None = None) -> None:
         super().__init__(message, body=body)
         self.response = response
         self.status_code = response.status_code
@@ -168,9 +185,9 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 }
 
 
-def status_error(message: str, *, response: Any, body: object | None = None) -> APIStatusError:
+def status_error(message: str, *, response: Answer, body: object | None = None) -> APIStatusError:
     """The exception that an answer's status calls for."""
-    status: int = response.status_code
+    status = response.status_code
     fallback = InternalServerError if status >= 500 else APIStatusError
     return _BY_STATUS.get(status, fallback)(message, response=response, body=body)
 
@@ -178,10 +195,10 @@ def status_error(message: str, *, response: Any, body: object | None = None) -> 
 class APIResponseValidationError(APIError):
     """A whole (not streamed) answer is not the JSON object that was asked for."""
 
-    def __init__(self, message: str, *, response: Any, body: object | None = None) -> None:
+    def __init__(self, message: str, *, response: Answer, body: object | None = None) -> None:
         super().__init__(message, body=body)
         self.response = response
-        self.status_code: int = response.status_code
+        self.status_code = response.status_code
 
 
 class StreamDecodeError(APIError):

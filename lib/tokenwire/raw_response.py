@@ -84,7 +84,7 @@ class APIResponse(Generic[R]):
         return cast(R, self._parsed)
 
     def __repr__(self) -> str:
-        return f"<APIResponse [{self._head.status_code} {self._head.reason}]>"
+        return f"<APIResponse [{f'{self._head.status_code} {self._head.reason}'.rstrip()}]>"
 
 
 async def areceive(

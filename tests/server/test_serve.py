@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +344,25 @@ def test_a_handler_that_yields_nonsense(backend: str, caplog: pytest.LogCaptureF
         assert client.answer()[0].status_code == 500
         assert closed.is_set()
     assert "TypeError: a handler yields strings and tokens, not int" in caplog.text
+
+
+async def _returns_a_text(request: Request) -> str:
+    return "Hello"
+
+
+def _yields_in_blocking_code(request: Request) -> Iterator[str]:
+    yield "Hello"
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind"),
+    [(_returns_a_text, "str"), (_yields_in_blocking_code, "generator"), (lambda _: None, "NoneType")],
+)
+def test_a_handler_of_another_kind(backend: str, handler: Any, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(handler, backend=backend) as server, RawClient(server) as client:
+        client.ask("POST", "/chat/completions", CHAT)
+        assert client.answer()[0].status_code == 500
+    assert f"a handler gives an async iterator of tokens (`async def` with `yield`), not a {kind}" in caplog.text
 
 
 def test_a_handler_may_return_its_tokens(backend: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import assert_type
 
@@ -238,5 +239,19 @@ def the_rest() -> None:
         other.responses.create(model="m", input="Hello")
     except tokenwire.APIStatusError as error:
         assert_type(error.status_code, int)
+        assert_type(error.response.headers.get("retry-after"), str | None)
     except tokenwire.StreamTruncatedError as error:
         assert_type(error.message, str)
+
+
+async def good(request: tokenwire.server.Request) -> AsyncIterator[tokenwire.server.Token]:
+    yield request.prompt
+
+
+async def whole_text(request: tokenwire.server.Request) -> str:
+    return request.prompt
+
+
+async def served() -> None:
+    await tokenwire.server.serve(good)
+    await tokenwire.server.serve(whole_text)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - no tokens

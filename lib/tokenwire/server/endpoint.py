@@ -20,7 +20,7 @@ from tokenwire.server.channel import Channel, ClientGone, RawHeaders
 from tokenwire.server.cors import Cors
 from tokenwire.server.limits import ServerLimits
 from tokenwire.server.problem import RequestError
-from tokenwire.server.pump import Handler, Pump
+from tokenwire.server.pump import Handler, Producer, Pump
 from tokenwire.server.reading import read_request
 from tokenwire.server.request import Family, Request
 from tokenwire.server.responses import ResponsesSession
@@ -187,7 +187,7 @@ class Endpoint:
         meter: Meter,
         request: Request,
         session: Session,
-        handler: Handler,
+        handler: Producer,
     ) -> None:
         fields = self._fields(channel, b"text/event-stream; charset=utf-8" if request.stream else _JSON)
         if request.stream:

@@ -32,8 +32,8 @@ from __future__ import annotations
 import functools
 import logging
 import types
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator
+from typing import Any, Final, TypeAlias, TypeVar
 
 from tokenwire.backends.base import Backend, Event
 from tokenwire.server.channel import Channel, ClientGone, RawHeaders
@@ -42,13 +42,17 @@ from tokenwire.server.problem import RequestError, as_request_error
 from tokenwire.server.request import Request
 from tokenwire.server.session import KEEP_ALIVE, Session
 from tokenwire.server.stats import Meter
+from tokenwire.server.tokens import Token
 
-__all__ = ["PROMPT", "Handler", "Pump", "close", "iterate", "log"]
+__all__ = ["PROMPT", "Handler", "Producer", "Pump", "close", "iterate", "log"]
 
 T = TypeVar("T")
 
 #: Called with a Request; returns an async iterable of tokens. An async generator function is one.
-Handler = Callable[[Request], Any]
+Handler: TypeAlias = Callable[[Request], AsyncIterable[Token] | Awaitable[AsyncIterable[Token]]]
+
+#: A Handler, or what stands in for one, whose tokens are what its session takes for tokens.
+Producer: TypeAlias = Callable[[Request], Any]
 
 log = logging.getLogger("tokenwire.server")
 
@@ -122,7 +126,7 @@ class Pump:
         self.failed = False  # the handler did, by a fault of its own
         self._sent_at = backend.now()
 
-    async def run(self, handler: Handler) -> None:
+    async def run(self, handler: Producer) -> None:
         """Answer. Raises ClientGone; the handler has been cancelled then.
 
         Cancelled: so is the handler, and the answer is cut where it stands.
@@ -140,7 +144,7 @@ class Pump:
 
     # -- produce ---------------------------------------------------------------
 
-    async def _produce(self, handler: Handler) -> None:
+    async def _produce(self, handler: Producer) -> None:
         # In one piece: a token goes through each coroutine between the event loop and its handler.
         session, meter = self._session, self._meter
         token_of, handler_waits, at_once = session.token, self._handler_waits, self._at_once
@@ -324,11 +328,14 @@ class Pump:
             self._closed = True  # cancelled, too: either produce has ended, or all of this is cut
 
 
-async def iterate(handler: Handler, request: Request) -> Any:
-    """Call the handler: the async iterator of its tokens."""
+async def iterate(handler: Producer, request: Request) -> Any:
+    """Call the handler: the async iterator of its tokens. Raises TypeError where it gives none."""
     made = handler(request)
-    if not hasattr(made, "__aiter__"):
+    if not hasattr(made, "__aiter__") and hasattr(made, "__await__"):
         made = await made  # an async function that returns its tokens
+    if not hasattr(made, "__aiter__"):
+        kind = type(made).__name__
+        raise TypeError(f"a handler gives an async iterator of tokens (`async def` with `yield`), not a {kind}")
     return made.__aiter__()
 
 

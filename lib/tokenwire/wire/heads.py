@@ -117,7 +117,7 @@ class ResponseHead:
         return self.headers.get("x-request-id")
 
     def __repr__(self) -> str:
-        return f"<ResponseHead {self.status_code} {self.reason}>"
+        return f"<ResponseHead {f'{self.status_code} {self.reason}'.rstrip()}>"
 
 
 class RequestHead:
