@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from fastapi.encoders import jsonable_encoder
 
 from tokenwire.families import chat, chat_types, responses
 from tokenwire.families.open_reading import open_reading
@@ -146,6 +147,27 @@ def test_records_as_json() -> None:
     assert json.loads(tree.model_dump_json()) == tree.model_dump() == everything
     assert tree.model_dump(exclude_none=True) == {"either": [{"n": 1}, {}], "schema": "s"}
     assert tree.model_dump(exclude_unset=True) == tree.to_dict()
+
+
+@pytest.mark.parametrize("option", ["include", "exclude", "exclude_defaults"])
+def test_what_a_dump_cannot_choose_is_refused(option: str) -> None:
+    record = read(*EVENTS["chat"])
+    with pytest.raises(TypeError, match=f"knows no {option}="):
+        record.model_dump(**{option: {"id"}})
+    with pytest.raises(TypeError, match=f"knows no {option}="):
+        record.model_dump_json(**{option: {"id"}})
+    assert record.model_dump(**{option: None}, by_alias=True, warnings=False) == record.model_dump()
+
+
+@events
+def test_a_record_as_a_dict_of_what_it_holds(decode: Any, sent: dict[str, Any]) -> None:
+    """fastapi.encoders.jsonable_encoder calls dict() for what it does not know, at each depth."""
+    record = read(decode, sent)
+    found = dict(record)
+    assert found == {name: getattr(record, name) for name in record.model_dump()}
+    assert found.keys() >= sent.keys()
+    assert jsonable_encoder(record) == record.model_dump()
+    assert jsonable_encoder({"x": [record]}, exclude_none=True) == {"x": [record.model_dump(exclude_none=True)]}
 
 
 def test_events_compare_by_what_they_say() -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 import operator
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 import msgspec
@@ -43,7 +43,11 @@ else:
 
 
 class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True):
-    """A typed reading of one JSON object. Unknown keys are attributes too; see `model_extra`."""
+    """A typed reading of one JSON object. Unknown keys are attributes too; see `model_extra`.
+
+    `to_dict` and `to_json` write it again. msgspec's own encoders do not: they know neither what is unknown here nor
+    which fields are ours.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """This object as plain JSON values, without the optional fields that are None.
@@ -62,12 +66,16 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
         mode: str = "python",
         exclude_unset: bool = False,
         exclude_none: bool = False,
-        **_ignored: Any,
+        **options: Any,
     ) -> dict[str, Any]:
         """`to_dict()` as the official SDK's types spell it: with every known field, also those not sent.
 
-        exclude_unset: leave those out again. exclude_none: leave out every None.
+        exclude_unset: leave those out again. exclude_none: leave out every None. Of pydantic's other options, those
+        that make no difference here (`warnings`, `by_alias`) are passed over; TypeError for those that choose.
         """
+        for name in ("include", "exclude", "exclude_defaults"):
+            if options.get(name):
+                raise TypeError(f"model_dump() here knows no {name}=: choose from what it gives")
         found = self.to_dict() if exclude_unset else _plain_all(self)
         return typing.cast("dict[str, Any]", _without_none(found)) if exclude_none else found
 
@@ -99,6 +107,16 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
     def __reduce__(self) -> tuple[Callable[..., Record], tuple[Any, ...]]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return _restored, (type(self), fields, dict(self.__dict__))
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Pairs of name and value, as a pydantic model gives them: for `dict(...)`, and what asks in that way.
+
+        FastAPI does, of whatever a route returns; it would find nothing here without, and answer `{}`.
+        """
+        names = zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)
+        yield from _tag(self).items()
+        yield from ((alias, getattr(self, name)) for name, alias in names if name[0] != "_")
+        yield from self.__dict__.items()
 
     @property
     def model_extra(self) -> dict[str, Any]:
