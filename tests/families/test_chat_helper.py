@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -550,6 +551,32 @@ def test_deltas_of_arguments_carry_what_is_parsed_so_far() -> None:
     assert made[0].function.parsed_arguments == {"city": "Paris", "days": 2}
     loose = events_of(chat.Helper(tools=[get_weather]), call("{}", name="other", id="i"))
     assert loose[-1].parsed_arguments is None
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, lambda event: pickle.loads(pickle.dumps(event))])
+def test_a_copied_event_tells_the_same(make: Callable[[Any], Any]) -> None:
+    """As a queue between processes copies it; what has no end yet is frozen as it is."""
+    helper = chat.Helper(response_format=Verse, tools=[Verse])
+    logprobs = {"logprobs": {"content": [{"token": "x"}], "refusal": [{"token": "y"}]}}
+    events = events_of(
+        helper,
+        chunk({"reasoning_content": "Hm"}),
+        chunk({"content": '{"lines": ["a", '}, choice=logprobs),
+        of_choice(1, {"refusal": "no"}),
+        chunk({"content": '"b"]}'}),
+        call("", name="Verse", id="i"),
+        call('{"lines": ["4'),
+        call('2"]}'),
+        end("tool_calls"),
+        of_choice(1, {}, "stop"),
+    )
+    kinds = [typing.get_origin(kind) or kind for kind in typing.get_args(chat_events.ChatCompletionStreamEvent)]
+    assert {type(event) for event in events} == set(kinds)
+    for event in events:
+        made = make(event)
+        assert made == event
+        assert type(made) is type(event)
+        assert made.to_dict() == event.to_dict()
 
 
 def test_arguments_that_do_not_fit_are_told_by_final() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 import tracemalloc
 from typing import Any, TypedDict
 
@@ -312,6 +314,12 @@ def test_the_answer_is_read_as_the_type(form: Any, value: Any) -> None:
         "annotations": [],
     }
     assert "parsed" not in json.dumps(final.model_dump())
+    for made in (copy.deepcopy(given[-1]), pickle.loads(pickle.dumps(given[-1]))):
+        assert made == given[-1]
+        assert made.response.output_parsed == value
+    other = responses.Helper(text_format=form)
+    fed(other, stream(text_events(MOON.replace("Luna", "Selene"))))
+    assert other.final() != final
 
 
 def test_a_format_for_the_api_alone_is_not_read() -> None:

@@ -79,6 +79,41 @@ class HelperEvent(msgspec.Struct):
 
     __hash__ = None  # type: ignore[assignment]  # as any value that holds lists
 
+    def __reduce__(self) -> tuple[Callable[..., HelperEvent], tuple[Any, ...]]:
+        # What is built when it is looked at is built now: the stream's own log stays with the stream.
+        held: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        told = {name: plain(getattr(self, name)) for name in self.names}
+        parsed = told.get("parsed", told.get("parsed_arguments"))
+        if "_log" in held:
+            held["_log"] = _Told(told.get("snapshot", told.get("arguments")), parsed)
+        elif "_snapshot" in held:
+            held["_snapshot"] = _Told(told["snapshot"], None)
+        elif "_all" in held:
+            held["_all"] = told["snapshot"]
+        elif "_parse" in held:
+            held |= {"_parse": None, "_parsed": parsed}
+        return _copied, (type(self), held)
+
+
+class _Told:
+    """What a copy of an event has in place of the stream's log, and of what makes its snapshot: their answers."""
+
+    def __init__(self, snapshot: Any, parsed: Any) -> None:
+        self._snapshot = snapshot
+        self._parsed = parsed
+
+    def upto(self, end: int) -> Any:
+        return self._snapshot
+
+    __call__ = upto
+
+    def partial(self, end: int) -> Any:
+        return self._parsed
+
+
+def _copied(kind: type[HelperEvent], held: dict[str, Any]) -> HelperEvent:
+    return kind(**held)
+
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Record):

@@ -45,6 +45,11 @@ class Lazy:
     def value(self) -> Any:
         return self._read(self._text)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lazy) and self._text == other._text
+
+    __hash__ = None  # type: ignore[assignment] # as the records that hold it
+
 
 class ParsedResponseOutputText(ResponseOutputText, kw_only=True, tag="output_text"):
     """Text of the answer, with a type to read it as."""
