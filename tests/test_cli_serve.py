@@ -218,6 +218,25 @@ def test_a_worker_that_dies_is_reported(started: Callable[..., Process]) -> None
     assert process.ended() == (1, "")
 
 
+EARLY = """
+import os, signal
+from tokenwire.workers import workers
+
+def early(*_):  # it comes before the worker has set anything of its own
+    os.kill(os.getpid(), signal.SIGTERM)
+
+os.setpgid = early
+workers(2, lambda listening: 0, lambda count: None)
+"""
+
+
+def test_a_signal_that_comes_as_a_worker_begins_is_its_own(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=PATIENCE, check=True, cwd=tmp_path
+    )
+    assert re.findall(r"has ended (.*);", done.stderr) == ["by signal 15", "by signal 15"]
+
+
 def test_workers_end_with_their_parent(started: Callable[..., Process]) -> None:
     process = started("--port", "0", "--workers", "2")
     pids = answering(process, 2)

@@ -2,7 +2,9 @@
 
 Theory of operation. The parent forks its workers and then only waits. It passes SIGTERM and
 SIGINT on to them: each worker once for each that came, so that a second one can mean "at once".
-Workers are in process groups of their own, or a terminal's Ctrl-C would reach them twice.
+Workers are in process groups of their own, or a terminal's Ctrl-C would reach them twice. Until a worker
+has given up its parent's handlers signals are held back from it: there they would be passed on to its siblings,
+and be lost to itself.
 
 Two pipes hold the family together. Each worker closes its end of the first when it listens, or by
 dying: so the parent knows when all of them have begun. Of the second only the parent holds the end that
@@ -19,13 +21,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 __all__ = ["INTERRUPTED", "workers"]
 
 #: The exit status after Ctrl-C: 128 + SIGINT, as shells have it.
 INTERRUPTED: Final = 130
+
+_PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def workers(count: int, work: Callable[[Callable[[], None]], int], ready: Callable[[int], object]) -> int:
@@ -48,17 +52,21 @@ class _Parent:
         self._signals: list[int] = []
 
     def run(self) -> int:
-        before = {number: signal.signal(number, self._came) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, self._came) for number in _PASSED_ON}
         begun, begins = os.pipe()
         alive, lives = os.pipe()
         try:
             for _ in range(self._count):
-                pid = os.fork()
-                if not pid:
-                    os.close(begun)
-                    os.close(lives)
-                    _child(self._work, begins, alive)
-                self._told[pid] = 0
+                mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+                try:
+                    pid = os.fork()
+                    if not pid:
+                        os.close(begun)
+                        os.close(lives)
+                        _child(self._work, begins, alive, mask)
+                    self._told[pid] = 0
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 self._pass_on()
             os.close(begins)
             os.close(alive)
@@ -102,13 +110,14 @@ class _Parent:
         return INTERRUPTED if self._signals[0] == signal.SIGINT else 0
 
 
-def _child(work: Callable[[Callable[[], None]], int], begins: int, alive: int) -> None:
-    """A worker's whole life. Never returns."""
+def _child(work: Callable[[Callable[[], None]], int], begins: int, alive: int, mask: Iterable[int]) -> None:
+    """A worker's whole life. Never returns. mask: the signals that are held back from it for good."""
     status = 1
     try:
         os.setpgid(0, 0)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _PASSED_ON:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         threading.Thread(target=_until_orphaned, args=(alive,), name="parent", daemon=True).start()
 
         def listening() -> None:
