@@ -204,6 +204,7 @@ def test_nobody_listens() -> None:
     ("arguments", "word"),
     [
         (["chat", "x", "--base-url", "http://127.0.0.1:1/v1"], "--model is needed"),
+        (["chat", "x", "--base-url", "example.com/v1", "--model", "m"], "base_url must be an http or https URL"),
         (["chat", "x", "--raw", "--no-stream"], "does not go with --no-stream"),
         (["sing"], "invalid choice"),
     ],

@@ -83,6 +83,10 @@ def _ask(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if arguments.raw and arguments.no_stream:
         parser.error("--raw shows a stream: it does not go with --no-stream")
     options = _endpoint(arguments, parser)
+    try:
+        Client(**options).close()
+    except ValueError as error:  # of the URL, or a proxy's in the environment
+        parser.error(str(error))
     for conversation in _turns(arguments.prompt, sys.stdin):
         if arguments.backend == "sync":
             with Client(**options) as client:
