@@ -126,7 +126,7 @@ class _AsgiChannel:
     async def read_body(self) -> bytes:
         most = self._limits.body_bytes
         length = self.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > most:
+        if length.isdecimal() and (len(length) > 20 or int(length) > most):  # what has more digits int may refuse
             raise body_too_large(most)
         pieces: list[bytes] = []
 
