@@ -647,6 +647,32 @@ def test_what_a_server_refuses(wire: bytes) -> None:
         assert not server.reusable
 
 
+@pytest.mark.parametrize(
+    "trailers",
+    [b"\n", b"a: b\n\n", b"a: b\r\n\n", b"a: b\n\r\n", b"a: b\r\n c\r\n\r\n", b"a:\r\n\tb\r\n\r\n"],
+)
+def test_trailers_that_a_server_refuses(trailers: bytes) -> None:
+    """As in a head: where another ends the section elsewhere, what is behind it is another request."""
+    for pieces in two_ways(b"5\r\nhello\r\n0\r\n" + trailers):
+        server = accepted(request(b"Transfer-Encoding: chunked"))
+        assert server.body is not None
+        with pytest.raises(RemoteProtocolError, match="of the trailer section"):  # noqa: PT012 - whichever piece it is
+            for piece in pieces:
+                server.buffer.feed(piece)
+                server.body.read(server.buffer, [])
+        assert not server.body.complete
+        assert dict(answer_of(server.send_response(400, [], b"{}"))[0].headers)[b"connection"] == b"close"
+        assert not server.reusable
+
+
+def test_trailers_that_a_server_takes() -> None:
+    server = accepted(request(b"Transfer-Encoding: chunked"))
+    server.buffer.feed(b"5\r\nhello\r\n0\r\na: b\r\nc: d\r\n\r\n")
+    assert read_body(server) == b"hello"
+    assert isinstance(server.body, ChunkedReader)
+    assert server.body.trailers == [(b"a", b"b"), (b"c", b"d")]
+
+
 @pytest.mark.parametrize("step", [1, 50, 10_000])
 def test_the_bound_on_a_requests_head(step: int) -> None:
     server = ServerConnection(Limits(head_bytes=100))

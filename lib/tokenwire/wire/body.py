@@ -26,7 +26,7 @@ from tokenwire.errors import LimitExceededError, RemoteProtocolError
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.wire.buffer import ReceiveBuffer
 
-__all__ = ["BodyReader", "ChunkedReader", "CloseReader", "LengthReader", "Span", "chunk", "last_chunk"]
+__all__ = ["BodyReader", "ChunkedReader", "CloseReader", "LengthReader", "Span", "check_lines", "chunk", "last_chunk"]
 
 Span = tuple[int, int]
 
@@ -75,12 +75,15 @@ class ChunkedReader:
 
     "chunked-body = *chunk last-chunk trailer-section CRLF
      chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF"
+
+    strict: the trailers' lines, too, are held to `check_lines`, as a request's must be.
     """
 
-    __slots__ = ("_known", "_left", "_limits", "_searched", "_state", "complete", "trailers")
+    __slots__ = ("_known", "_left", "_limits", "_searched", "_state", "_strict", "complete", "trailers")
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, strict: bool = False) -> None:
         self._limits = limits
+        self._strict = strict
         # What is known must not get past a bound that would refuse it.
         self._known = _known_lines if limits.chunk_line_bytes >= 3 else {}
         self._state = _SIZE
@@ -206,6 +209,8 @@ class ChunkedReader:
         return match.end()
 
     def _read_trailers(self, section: bytes) -> None:
+        if self._strict:
+            check_lines(section, "the trailer section")
         lines: list[bytes] = []
         for raw in section.split(b"\n")[:-2]:
             line = raw.removesuffix(b"\r")
@@ -225,6 +230,20 @@ class ChunkedReader:
             self.trailers = list(h11.EndOfMessage(headers=trailers).headers)
         except h11.ProtocolError as error:
             raise RemoteProtocolError(f"bad trailers: {error}") from None
+
+
+def check_lines(section: bytes | bytearray, where: str) -> None:
+    """For a request's head or trailers: refuse lines that others may read in another way than h11 does.
+
+    Where two on the way disagree about a line, requests are smuggled. Raises RemoteProtocolError.
+    """
+    # RFC 9112, 2.2: "a recipient MAY recognize a single LF as a line terminator". We do not.
+    if section.count(b"\n") != section.count(b"\r\n"):
+        raise RemoteProtocolError(f"a line of {where} ends with a bare LF")
+    # 5.2: "A server that receives an obs-fold in a request message ... MUST either reject the message ... or
+    # replace each received obs-fold with one or more SP octets"
+    if b"\r\n " in section or b"\r\n\t" in section:
+        raise RemoteProtocolError(f"a field of {where} goes on in the next line (obs-fold)")
 
 
 def chunk(data: bytes) -> bytes:

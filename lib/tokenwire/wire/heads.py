@@ -15,6 +15,7 @@ import h11
 
 from tokenwire.errors import LimitExceededError, LocalProtocolError, RemoteProtocolError
 from tokenwire.policy import Limits
+from tokenwire.wire.body import check_lines
 from tokenwire.wire.buffer import ReceiveBuffer
 
 __all__ = ["Headers", "RequestHead", "RequestTemplate", "ResponseHead"]
@@ -197,19 +198,9 @@ class Head:
         )
 
     def check_lines(self) -> None:
-        """For a request's whole head: refuse lines that others may read in another way than h11 does.
-
-        Where two on the way disagree about a line, requests are smuggled. Raises RemoteProtocolError.
-        """
+        """For a request's whole head. Raises RemoteProtocolError."""
         assert self._said is not None
-        head = self._said[: len(self._said) - len(self.h11.trailing_data[0])]
-        # RFC 9112, 2.2: "a recipient MAY recognize a single LF as a line terminator". We do not.
-        if head.count(b"\n") != head.count(b"\r\n"):
-            raise RemoteProtocolError("a line of the head ends with a bare LF")
-        # 5.2: "A server that receives an obs-fold in a request message ... MUST either reject the message ... or
-        # replace each received obs-fold with one or more SP octets"
-        if b"\r\n " in head or b"\r\n\t" in head:
-            raise RemoteProtocolError("a header field goes on in the next line (obs-fold)")
+        check_lines(self._said[: len(self._said) - len(self.h11.trailing_data[0])], "the head")
 
     def give_back(self, buffer: ReceiveBuffer) -> None:
         """Leave to the body what came behind the head."""

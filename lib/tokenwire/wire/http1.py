@@ -269,7 +269,7 @@ class ServerConnection:
         # RFC 9112, section 6.3: for a request, 4. chunked, 6. Content-Length, 7. "the message body length is zero"
         lengths = tokens(raw, b"content-length")
         if tokens(raw, b"transfer-encoding"):
-            self.body = ChunkedReader(self._limits)
+            self.body = ChunkedReader(self._limits, strict=True)
         else:
             self.body = LengthReader(int(lengths[0]) if lengths else 0)
         self._method = event.method
