@@ -634,6 +634,67 @@ def test_cancelled_between_two_slices(loop: str) -> None:
     run_on(loop, main)
 
 
+class Pausing(MemoryBackend):
+    """meanwhile: what others do while one is between two slices."""
+
+    meanwhile: Callable[[], Awaitable[Any]]
+
+    async def checkpoint(self) -> None:
+        await self.meanwhile()
+
+
+async def sliced() -> tuple[Any, Pausing, list[Any]]:
+    """A stream of 600 events that came in one read and goes on; and the first of its slices, consumed."""
+    body = gzip.compress(sse(*[chunk(str(n)) for n in range(600)]))
+    backend = Pausing([[answer(body, "chunked", "Content-Encoding: gzip")[:-5]]])
+    client = tokenwire.AsyncClient(api_key="k", base_url="http://test", backend=backend)
+    found = await client.chat.completions.create(model="m", messages=[], stream=True)
+    return found, backend, [await anext(found) for _ in range(256)]
+
+
+def test_a_second_task_between_two_slices() -> None:
+    async def main() -> None:
+        found, backend, got = await sliced()
+
+        async def second() -> None:
+            with pytest.raises(BusyResourceError):
+                await anext(found)
+
+        backend.meanwhile = second
+        got += [await anext(found) for _ in range(256)]
+        assert texts(got) == [str(n) for n in range(512)]
+        await found.aclose()
+
+    run_on("asyncio", main)
+
+
+def test_closed_between_two_slices() -> None:
+    async def main() -> None:
+        found, backend, _ = await sliced()
+        backend.meanwhile = found.aclose
+        with pytest.raises(StreamConsumedError):
+            await anext(found)
+        assert [event async for event in found] == []
+
+    run_on("asyncio", main)
+
+
+@pytest.mark.parametrize("why", ["it was closed", "its coding is unknown"])
+def test_what_cannot_be_started_is_told_once(colour: Colour, why: str) -> None:
+    fields = [] if why == "it was closed" else ["Content-Encoding: rot13"]
+    client = colour.client([answer(CHAT, "chunked", *fields)])
+
+    async def main() -> None:
+        found = await colour.create(client)
+        if why == "it was closed":
+            await colour.wait(found.close())
+        with pytest.raises(tokenwire.TokenwireError):
+            await colour.next(found)
+        assert await colour.list(found) == []
+
+    colour.run(main)
+
+
 # -- .stream() -------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,8 @@ from tokenwire.wire.heads import ResponseHead
 
 __all__ = ["Exchange"]
 
+_BUSY: Final = "this stream is being read by another task or thread: it has one consumer"
+
 #: Events behind which a stream is under way, though none of them was seen to be a token: its tokens may be of a
 #: kind that we do not know, or be read raw.
 _PRELUDE: Final = 16
@@ -149,12 +151,13 @@ class Exchange(Sending):
         # This is the loop that a token goes through, so it stands in one piece: each
         # further coroutine between the user and the socket would cost every wake-up.
         if self._reading:
-            raise BusyResourceError("this stream is being read by another task or thread: it has one consumer")
+            raise BusyResourceError(_BUSY)
         if self._early:
             early, self._early = self._early, None
             return early
         pipeline = self.pipeline
-        assert pipeline is not None, "start comes first"
+        if pipeline is None:
+            return []  # it could not be started, and that was told then
         self._reading = True
         stats, timeouts, now = self.stats, self._request.timeouts, self._now
         try:
@@ -353,13 +356,19 @@ class Exchange(Sending):
     # -- the end ------------------------------------------------------------------------------
 
     async def checkpoint(self) -> None:
-        """Let others run, and cancellation through. Cancelled, it has closed its connection."""
+        """Let others run, and cancellation through: as a read that brings nothing. Cancelled, it has closed its
+        connection. Raises BusyResourceError."""
+        if self._reading:
+            raise BusyResourceError(_BUSY)
+        self._reading = True
         try:
             await self._backend.checkpoint()
         except BaseException:
             self.abort()
             self._end(None)
             raise
+        finally:
+            self._reading = False
 
     @property
     def ended_well(self) -> bool:

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from tokenwire.backends.sync import run
-from tokenwire.errors import StreamConsumedError, StreamTruncatedError
+from tokenwire.errors import BusyResourceError, StreamConsumedError, StreamTruncatedError
 from tokenwire.exchange import Exchange
 from tokenwire.family import Family, Helper
 from tokenwire.stats import Stats
@@ -185,11 +185,18 @@ class AsyncStream(_StreamBase[E]):
     async def __anext__(self) -> E:
         for event in self._ready:
             return event
-        source, rest = self._source, self._rest
-        if rest is not None:
-            self._rest = None
-            await source.exchange.checkpoint()
-            return self._slice(*rest)  # type: ignore[return-value] # a batch is never empty
+        source = self._source
+        if self._rest is not None:
+            try:
+                await source.exchange.checkpoint()
+            except BusyResourceError:
+                raise
+            except BaseException:
+                self._drop()
+                raise
+            rest, self._rest = self._rest, None
+            if rest is not None:  # else it was closed meanwhile
+                return self._slice(*rest)  # type: ignore[return-value] # a batch is never empty
         if source.mode != "events":
             source.choose("events")
         batch: list[E] = await source.exchange.read()
