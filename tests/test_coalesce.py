@@ -12,7 +12,7 @@ from support.answers import chunk, delta, ended, head, response, sse, texts
 from support.loops import PATIENCE, WAYS, Way, async_ways, plain_and_tls, trusting
 from support.scripted import Scripted, until
 from tokenwire.backends import asyncio_ticks, trio_ticks
-from tokenwire.backends.ticks import Pace
+from tokenwire.backends.ticks import Members, Pace
 
 ticking = pytest.mark.parametrize(
     "way", [way for way in WAYS if way.id in ("asyncio", "uvloop", "trio")], ids=lambda way: way.id
@@ -134,6 +134,26 @@ def test_raw_events_begin_after_some(way: Way) -> None:
             await stream.aclose()
 
     play(way, main, coalesce=0.01)
+
+
+@ticking
+@pytest.mark.parametrize("step", ["__init__", "register"])
+def test_without_a_descriptor_for_the_tick_it_is_read_as_ever(
+    way: Way, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(Members, step, exhausted)
+
+    async def main(server: Scripted, client: tokenwire.AsyncClient) -> None:
+        server.answer = lambda request: [HEAD, *pieces(*tokens("chat", WORDS), *CLOSING["chat"]), b"0\r\n\r\n"]
+        for _ in range(2):
+            events = [event async for event in await begin(client, "chat")]
+            assert texts(events) == [*WORDS, ""]
+        assert server.accepted == 1
+
+    play(way, main, coalesce=0.002)
 
 
 @async_ways

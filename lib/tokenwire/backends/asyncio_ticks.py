@@ -138,7 +138,11 @@ class Ticked:
         self.error: OSError | None = None
         self.registered = False
         self._tick: Tick | None = Tick.of(inner._loop, seconds)
-        self._tick.join(self)
+        try:
+            self._tick.join(self)
+        except BaseException:
+            self._leave()
+            raise
 
     @types.coroutine
     def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> Generator[Any, None, int]:

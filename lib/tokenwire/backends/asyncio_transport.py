@@ -277,8 +277,9 @@ class AsyncioTransport(asyncio.BufferedProtocol):
             return Delayed(self, backend(), seconds)
         from tokenwire.backends.asyncio_ticks import Ticked  # only for who asks for it
 
+        ticked = Ticked(self, self.sock, seconds)
         self._transport.pause_reading()
-        return Ticked(self, self.sock, seconds)
+        return ticked
 
     # -- inside --------------------------------------------------------------------
 

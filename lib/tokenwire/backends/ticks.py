@@ -51,10 +51,13 @@ def coalesced(transport: Transport, seconds: float) -> Transport | None:
     """The same connection, read in ticks: what comes may be told of so many seconds later. Synchronous.
 
     None where it cannot be now, because its buffer is full or it has ended: ask again behind the next read.
-    Where the transport knows no such thing, itself.
+    Where the transport knows no such thing, or the machine has nothing left for it, itself.
     """
     change = getattr(transport, "coalesced", None)
-    return transport if change is None else cast("Transport | None", change(seconds))
+    try:
+        return transport if change is None else cast("Transport | None", change(seconds))
+    except OSError:  # no descriptor or no memory is left for another epoll set: it is read as ever
+        return transport
 
 
 def at_once(transport: Transport) -> Transport:

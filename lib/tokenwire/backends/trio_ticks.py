@@ -133,7 +133,11 @@ class Ticked:
         self.task: trio.lowlevel.Task | None = None
         self.registered = False
         self._tick: Tick | None = Tick.of(seconds)
-        self._tick.join(self)
+        try:
+            self._tick.join(self)
+        except BaseException:
+            self._leave()
+            raise
 
     async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
         buffer.reclaim()
