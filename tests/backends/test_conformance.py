@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import math
 import os
 import select
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from support.loops import (
     trusting,
     ways,
 )
+from tokenwire.backends import named
 from tokenwire.backends.base import Origin, Start, Transport
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -440,8 +443,6 @@ def test_abort_wakes_a_receiver(way: Way, tls: bool) -> None:
 
 @plain_and_tls
 def test_abort_wakes_a_thread(tls: bool) -> None:
-    from tokenwire.backends import named
-
     backend: Any = named("sync")
 
     async def main() -> None:
@@ -508,6 +509,44 @@ def test_what_is_there_is_received_however_late(way: Way, tls: bool) -> None:
             assert await transport.receive_into(buffer, backend.now() - 1) == 0
 
     way.run(main)
+
+
+@ways
+@pytest.mark.parametrize("unix", [False, True])
+@pytest.mark.parametrize("seconds", [1e7, 1e12, math.inf])
+def test_a_deadline_however_far(way: Way, seconds: float, unix: bool, tmp_path: Path) -> None:
+    backend = way.backend
+
+    async def main() -> None:
+        with listening(uds=str(tmp_path / "s") if unix else None) as listener:
+            accepting = Threaded(listener.accept)
+            deadline = backend.now() + seconds
+            transport = await backend.connect(listener.origin, None, deadline)
+            with accepting.result() as peer:
+                await transport.send(b"asked", deadline)
+                assert peer.recv(100) == b"asked"
+                peer.sendall(b"there")
+                assert await transport.receive_into(ReceiveBuffer(), deadline) == 5
+                event = backend.event()
+                event.set()
+                assert await event.wait(deadline)
+                await transport.aclose()
+
+    way.run(main)
+
+
+def test_who_waits_longer_than_poll_can_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = named("sync")
+    monkeypatch.setattr("tokenwire.backends.sync.LONGEST", 0.002)
+
+    async def main() -> None:
+        async with connected(backend, False) as (transport, _):
+            until = backend.now() + 0.02
+            with pytest.raises(TimeoutError):
+                await transport.receive_into(ReceiveBuffer(), until)
+            assert backend.now() >= until
+
+    backend.run(main)
 
 
 @ways
@@ -840,6 +879,25 @@ def test_events(way: Way) -> None:
         await together(backend, wait, wake)
 
     way.run(main)
+
+
+def test_an_event_that_is_set_within_its_own_wait() -> None:
+    """As a stream would that the collector closes there. Here it happens at each line of the wait, and of the set."""
+    backend = named("sync")
+
+    def waited(event: Any) -> bool:
+        def trace(frame: Any, what: str, _: Any) -> Any:
+            if frame.f_code.co_name not in ("acquire", "release", "__exit__", "__init__"):
+                event.set()
+            return trace
+
+        async def wait() -> bool:
+            return bool(await event.wait(None))
+
+        sys.settrace(trace)
+        return backend.run(wait)
+
+    assert Threaded(lambda: waited(backend.event())).result()
 
 
 @ways

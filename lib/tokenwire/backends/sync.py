@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import tune
-from tokenwire.backends.sync_dial import dial, dial_path
+from tokenwire.backends.sync_dial import LONGEST, dial, dial_path
 from tokenwire.backends.ticks import Delayed
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -121,7 +121,7 @@ def _wait(sock: socket.socket, poll: select.poll, wanted: int, deadline: float |
             return
         # Milliseconds, rounded up: never early. Late deadlines still ask once.
         left = max(0.0, deadline - time.monotonic())
-        if not poll.poll(-int(-left * 1000 // 1)):
+        if not poll.poll(-int(-min(left, LONGEST) * 1000 // 1)) and left <= LONGEST:
             raise TimeoutError
     finally:
         if wanted != select.POLLIN:
@@ -129,16 +129,26 @@ def _wait(sock: socket.socket, poll: select.poll, wanted: int, deadline: float |
 
 
 class SyncEvent:
-    """A threading.Event with a deadline."""
+    """A lock that is held until it is set.
+
+    threading.Event would do, but for a garbage collection within its own wait or set: a stream that is closed
+    there sets it again, and its lock is not reentrant.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     def set(self) -> None:
-        self._event.set()
+        with contextlib.suppress(RuntimeError):  # it was set before
+            self._lock.release()
 
     async def wait(self, deadline: float | None) -> bool:
-        return self._event.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        left = -1.0 if deadline is None else min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+        if not self._lock.acquire(timeout=left):
+            return False
+        self.set()  # for ever after
+        return True
 
 
 class SyncBackend:

@@ -9,15 +9,19 @@ start. The first that stands is taken; whatever else was opened is closed, howev
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import socket
 import time
-from typing import Any
+from typing import Any, Final
 
 from tokenwire.backends.addresses import DELAY, in_turns, numeric
 
-__all__ = ["dial", "dial_path"]
+__all__ = ["LONGEST", "dial", "dial_path"]
+
+#: Seconds. poll(2) counts milliseconds in an int: whoever waits longer asks again after so many.
+LONGEST: Final = 1e6
 
 #: What a connect(2) that goes on says.
 _PENDING = (errno.EINPROGRESS, errno.EINTR)
@@ -63,7 +67,8 @@ def dial_path(path: str, deadline: float | None) -> socket.socket:
     """A socket that is connected to a Unix socket. Raises as `dial`."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.settimeout(None if deadline is None else max(1e-3, deadline - time.monotonic()))
+        left = math.inf if deadline is None else max(1e-3, deadline - time.monotonic())
+        sock.settimeout(left if left <= LONGEST else None)
         sock.connect(path)
     except BaseException:
         sock.close()
@@ -90,7 +95,8 @@ def _wait(poll: select.poll, turn: float | None, deadline: float | None) -> list
     if until is None:
         return poll.poll()
     # Milliseconds, rounded up: never early.
-    ready = poll.poll(-int(-max(0.0, until - time.monotonic()) * 1000 // 1))
-    if not ready and until == deadline:
+    left = max(0.0, until - time.monotonic())
+    ready = poll.poll(-int(-min(left, LONGEST) * 1000 // 1))
+    if not ready and until == deadline and left <= LONGEST:
         raise TimeoutError
     return ready
