@@ -237,6 +237,29 @@ def test_a_signal_that_comes_as_a_worker_begins_is_its_own(tmp_path: Path) -> No
     assert re.findall(r"has ended (.*);", done.stderr) == ["by signal 15", "by signal 15"]
 
 
+LATE = """
+import os, signal
+from tokenwire.workers import workers
+
+wait = os.waitpid
+
+def late(*arguments):
+    ended = wait(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)  # to be passed on to all workers
+    return ended
+
+os.waitpid = late
+print(workers(1, lambda listening: 0, lambda count: None))
+"""
+
+
+def test_a_signal_that_comes_as_a_worker_ends(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
 def test_workers_end_with_their_parent(started: Callable[..., Process]) -> None:
     process = started("--port", "0", "--workers", "2")
     pids = answering(process, 2)

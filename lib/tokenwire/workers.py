@@ -16,6 +16,7 @@ whoever supervises the whole decides what is to be done.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -89,7 +90,8 @@ class _Parent:
     def _pass_on(self) -> None:
         for pid, count in self._told.items():
             for number in self._signals[count:]:
-                os.kill(pid, number)  # it is ours until it has been waited for
+                with contextlib.suppress(ProcessLookupError):  # waited for just now, and not struck off yet
+                    os.kill(pid, number)
             self._told[pid] = len(self._signals)
 
     def _wait(self) -> int:
