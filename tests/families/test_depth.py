@@ -30,6 +30,18 @@ def test_the_bound(kind: str) -> None:
     assert too_deep(json.dumps([nested(3), nested(DEEPEST, kind), nested(3)]).encode())
 
 
+@pytest.mark.parametrize(
+    ("beside", "count"),
+    [([], 20_000), (nested(DEEPEST - 1), 30), ([nested(100), {"a": []}], 300)],
+    ids=["one among many that are shallow", "many", "one among many that are half as deep"],
+)
+def test_the_bound_in_company(beside: Any, count: int) -> None:
+    """By rounds where they soon leave little to look at, else by one walk."""
+    company = [beside] * count
+    assert not too_deep(json.dumps([*company, nested(DEEPEST - 1), *company]).encode())
+    assert too_deep(json.dumps([*company, nested(DEEPEST), *company]).encode())
+
+
 def test_what_is_shallow_is_not_asked_for() -> None:
     deep = json.dumps(nested(DEEPEST + 1), separators=(",", ":")).encode().replace(b"1", b"")
     assert len(deep) > SHALLOW

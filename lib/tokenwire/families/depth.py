@@ -9,6 +9,7 @@ answer is refused where it comes in, as an error of the stream.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Final
 
 __all__ = ["DEEPEST", "SHALLOW", "too_deep"]
@@ -22,6 +23,10 @@ SHALLOW: Final = 2 * DEEPEST + 1
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+#: One level down for "[" (0x5B), one up for "]" (0x5D).
+_STEP = (0x5C).__sub__
+#: Times that each bracket may be looked at in rounds; a look at one in a walk over all of them costs some ten of those.
+_WORTH: Final = 4
 
 
 def too_deep(payload: bytes | bytearray | memoryview) -> bool:
@@ -31,9 +36,13 @@ def too_deep(payload: bytes | bytearray | memoryview) -> bool:
         return False
     # Its brackets alone, from which each round takes the innermost level: at the speed of C.
     left = _STRING.sub(b"", text).translate(_TO_SQUARE, _NO_BRACKETS)
-    for _ in range(DEEPEST):
+    worth = _WORTH * len(left)
+    for level in range(DEEPEST):
         fewer = left.replace(b"[]", b"")
         if len(fewer) == len(left):
             return False  # all of them are gone; or they do not match, and it is no JSON
         left = fewer
+        worth -= len(left)
+        if worth < 0:  # many that are deep: each round would look at nearly all of them again
+            return level + 1 + max(accumulate(map(_STEP, left))) > DEEPEST
     return bool(left)
