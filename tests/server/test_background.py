@@ -516,6 +516,12 @@ def test_a_pace(backend: str) -> None:
         assert reader.rest()[-1]["type"] == "response.completed"
 
 
+def test_one_string_is_no_list_of_models(backend: str) -> None:
+    with pytest.raises(ValueError, match=r"models is a sequence of names, not one string: \['moon'\]"):  # noqa: SIM117
+        with serving(recite, backend=backend, models="moon"):
+            pass
+
+
 def test_what_is_no_way_to_go_on(backend: str) -> None:
     with pytest.raises(ValueError, match="'cancel' or 'finish', not 'stay'"):  # noqa: SIM117
         with serving(recite, backend=backend, on_disconnect="stay"):

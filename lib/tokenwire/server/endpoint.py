@@ -58,6 +58,8 @@ class Endpoint:
     ) -> None:
         if on_disconnect not in ("cancel", "finish"):
             raise ValueError(f"on_disconnect is 'cancel' or 'finish', not {on_disconnect!r}")
+        if isinstance(models, str):
+            raise ValueError(f"models is a sequence of names, not one string: [{models!r}]")
         self._handler = handler
         self._model = getattr(handler, "model", None) if model is None else model
         if models is None:
