@@ -262,6 +262,13 @@ def test_later_headers_win() -> None:
     assert (headers["authorization"], headers["accept-encoding"]) == ("Basic x", "gzip")
 
 
+def test_the_last_of_several_defaults_wins_in_whatever_case() -> None:
+    client, peer = made(CHAT, default_headers={"X-A": "1", "x-b": "1"})
+    other = client.with_options(default_headers={"x-a": "2"}).with_options(default_headers={"X-A": "3", "X-B": "3"})
+    ask(other)
+    assert (Sent(peer).headers["x-a"], Sent(peer).headers["x-b"]) == ("3", "3")
+
+
 @pytest.mark.parametrize("nothing", [None, tokenwire.NOT_GIVEN, openai.NOT_GIVEN, openai.omit])
 def test_a_header_can_be_taken_out(nothing: Any) -> None:
     headers = sent(
@@ -350,6 +357,23 @@ def test_queries() -> None:
     assert query(found) == [("z", "0"), ("a", "1"), ("b", "2 &é"), ("c", "true"), ("e", "x"), ("e", "false")]
     assert sent(extra_query={"a": "b\r\nX-Evil: 1"}).target == "/v1/chat/completions?a=b%0D%0AX-Evil%3A+1"
     assert sent(extra_query={"a": None}).target == "/v1/chat/completions"
+
+
+def test_a_base_urls_query_is_sent_as_it_is() -> None:
+    options = {"base_url": "http://h/v1?tag=a&tag=b&x="}
+    assert query(sent(options=options)) == [("tag", "a"), ("tag", "b"), ("x", "")]
+    assert query(sent(options=options, extra_query={"tag": "c"})) == [("tag", "c"), ("x", "")]
+
+
+def test_every_call_takes_an_extra_body() -> None:
+    whole = answer(js(response()).encode(), kind="application/json")
+    client, peer = made(whole, whole, whole)
+    client.responses.cancel("r", extra_body={"vendor": 1})
+    assert (Sent(peer).json, Sent(peer).headers["content-type"]) == ({"vendor": 1}, "application/json")
+    client.responses.retrieve("r", extra_body={"vendor": 1})
+    assert (Sent(peer).method, Sent(peer).json) == ("GET", {"vendor": 1})
+    client.responses.cancel("r", extra_body={})
+    assert Sent(peer).headers["content-length"] == "0"
 
 
 def test_the_body_of_a_call() -> None:

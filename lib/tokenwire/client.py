@@ -137,7 +137,7 @@ class _ClientBase:
             config.retry = retries(max_retries)
         if not isinstance(coalesce, NotGiven):
             config.coalesce = spare(coalesce)
-        config.headers.update(default_headers or {})
+        config.add_headers(default_headers)
         config.query.update(default_query or {})
         return other
 

@@ -176,11 +176,12 @@ def build_request(
     Raises TypeError for what is not JSON, LocalProtocolError for what HTTP cannot carry, ValueError for a bad option.
     """
     body = b""
-    if params is not None:
-        fields = without_omitted(params)
+    json = params is not None or bool(extra_body)
+    if json:
+        fields = without_omitted(params or {})
         if extra_body:
             fields.update(extra_body)
-        if stream:
+        if stream and params is not None:  # else the query says so
             fields["stream"] = True
         from tokenwire.bodies import (
             encoded,  # it brings msgspec and the families' types: what only a client that asks needs
@@ -193,7 +194,7 @@ def build_request(
     if query or extra_query or settings.url_query or settings.query:
         target += _query(settings.url_query, settings.query, query or {}, extra_query or {})
     return Request(
-        _template(settings, method, stream, params is not None, extra_headers),
+        _template(settings, method, stream, json, extra_headers),
         settings.origin,
         target,
         body,

@@ -108,12 +108,20 @@ class Settings:
         self.timeouts = DEFAULT_TIMEOUTS if isinstance(timeout, NotGiven) else Timeouts.of(timeout)
         self.retry = retries(max_retries)
         self.coalesce = spare(coalesce)
-        self.headers = dict(default_headers or {})
+        self.headers: dict[str, str | NotGiven | None] = {}
+        self.add_headers(default_headers)
         self.query = dict(default_query or {})
         self.limits = limits or DEFAULT_LIMITS
         self.targets: dict[str, str] = {}  # of the paths that every call has in common
         self.templates: dict[tuple[str, bool, bool], RequestTemplate] = {}  # made at their first use, by requests.py
         self.set_url(url, uds)
+
+    def add_headers(self, headers: Mapping[str, str | NotGiven | None] | None) -> None:
+        """Send these with every call from now on. A name in another case is the same name."""
+        for name, value in (headers or {}).items():
+            for known in [known for known in self.headers if known.lower() == name.lower()]:
+                del self.headers[known]
+            self.headers[name] = value
 
     def set_url(self, url: str, uds: str | None) -> None:
         """Send to this URL from now on. Raises ValueError."""
@@ -137,7 +145,9 @@ class Settings:
         through = choose(self.proxy, parts.scheme, host, port, os.environ) if uds is None else None
         self.origin = Origin(parts.scheme, host, port, uds, through)
         self.path = parts.path.rstrip("/")
-        self.url_query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.url_query: dict[str, list[str]] = {}
+        for name, value in parse_qsl(parts.query, keep_blank_values=True):
+            self.url_query.setdefault(name, []).append(value)
         self.host_header = f"[{host}]" if ":" in host else host
         if parts.port is not None:
             self.host_header += f":{port}"

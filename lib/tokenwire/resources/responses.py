@@ -169,7 +169,7 @@ class AsyncResponses(ResponsesCalls):
         """A response that was made before: whole, or as a stream.
 
         starting_after: the sequence_number after which the stream begins; it goes to the server.
-        params: include, include_obfuscation, resume (as `create`), and extra_headers, extra_query, timeout.
+        params: include, include_obfuscation, resume (as `create`), and extra_headers, extra_query, extra_body, timeout.
         Raises as `create` does: NotFoundError where the server keeps no such response. A checkpoint.
         """
         exchange = self._retrieved(response_id, stream, starting_after, params)
@@ -181,7 +181,7 @@ class AsyncResponses(ResponsesCalls):
     async def cancel(self, response_id: str, **options: Any) -> Response:
         """Cancel a background response, and return it as it then stands.
 
-        options: extra_headers, extra_query, timeout. Raises as `retrieve` does. A checkpoint.
+        options: extra_headers, extra_query, extra_body, timeout. Raises as `retrieve` does. A checkpoint.
         """
         return cast("Response", await self._cancelled(response_id, options).whole(responses))
 
