@@ -881,6 +881,27 @@ def test_events(way: Way) -> None:
     way.run(main)
 
 
+@ways
+def test_another_thread_sets_an_event(way: Way) -> None:
+    backend = way.backend
+
+    async def main() -> None:
+        event = backend.event()
+        began = backend.now()
+
+        def other() -> None:
+            select.select([], [], [], 0.02)  # by now the loop sleeps, as a rule: that it wakes is what is to be shown
+            event.set()
+
+        setting = Threaded(other)
+        assert await event.wait(began + PATIENCE)
+        assert backend.now() - began < PATIENCE / 2
+        setting.result()
+        assert await event.wait(began)
+
+    way.run(main)
+
+
 def test_an_event_that_is_set_within_its_own_wait() -> None:
     """As a stream would that the collector closes there. Here it happens at each line of the wait, and of the set."""
     backend = named("sync")

@@ -20,7 +20,7 @@ import anyio.lowlevel
 from anyio.abc import SocketAttribute
 
 from tokenwire.backends import detect
-from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
+from tokenwire.backends.base import Backend, Event, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import tune
 from tokenwire.backends.ticks import Delayed
 from tokenwire.backends.tls import secure
@@ -129,21 +129,6 @@ async def _call_back(scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-class AnyioEvent:
-    """anyio.Event with a deadline."""
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self, deadline: float | None) -> bool:
-        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
-            await self._event.wait()
-        return self._event.is_set()
-
-
 class AnyioBackend:
     """anyio on whichever loop runs."""
 
@@ -167,8 +152,8 @@ class AnyioBackend:
     async def checkpoint(self) -> None:
         await anyio.lowlevel.checkpoint()
 
-    def event(self) -> AnyioEvent:
-        return AnyioEvent()
+    def event(self) -> Event:
+        return detect().event()  # which other threads may set; anyio's own may not be
 
     async def connect(self, origin: Origin, ssl_context: ssl.SSLContext | None, deadline: float | None) -> Transport:
         with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:

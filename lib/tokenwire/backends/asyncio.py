@@ -46,18 +46,30 @@ class AsyncioEvent:
 
     def set(self) -> None:
         self._set = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is None:
+            return
+        loop = waiter.get_loop()
+        try:
+            here = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            here = False
+        if here:
+            _wake(waiter)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(_wake, waiter)
 
     async def wait(self, deadline: float | None) -> bool:
         if self._set:
             await let_others_run()
             return True
         loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        timer = None if deadline is None else loop.call_at(deadline, expire, self._waiter)
+        self._waiter = waiter = loop.create_future()
+        if self._set:  # by another thread, just now
+            _wake(waiter)
+        timer = None if deadline is None else loop.call_at(deadline, expire, waiter)
         try:
-            await self._waiter
+            await waiter
         except TimeoutError:
             return self._set
         finally:
@@ -65,6 +77,11 @@ class AsyncioEvent:
             if timer is not None:
                 timer.cancel()
         return True
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class AsyncioListener:

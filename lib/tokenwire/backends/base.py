@@ -100,7 +100,7 @@ class Event(Protocol):
     """Something to wait for, once."""
 
     def set(self) -> None:
-        """Wake whoever waits, now or later. Synchronous; the sync backend's may be set from any thread."""
+        """Wake whoever waits, now or later. Synchronous, from any thread: a collection there may close a stream."""
 
     async def wait(self, deadline: float | None) -> bool:
         """Whether it was set before the deadline."""

@@ -157,9 +157,18 @@ class TrioEvent:
 
     def __init__(self) -> None:
         self._event = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
 
     def set(self) -> None:
-        self._event.set()
+        try:
+            here = trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            here = False
+        if here:
+            self._event.set()
+        else:
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._event.set)
 
     async def wait(self, deadline: float | None) -> bool:
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline):
