@@ -626,8 +626,8 @@ def test_retrieve_and_cancel(response_id: str, path: str) -> None:
     assert found.headers["content-length"] == "0"
 
 
-@pytest.mark.parametrize("response_id", ["", ".", ".."])
-def test_what_is_no_response_id(response_id: str) -> None:
+@pytest.mark.parametrize("response_id", ["", ".", "..", None, 7])
+def test_what_is_no_response_id(response_id: Any) -> None:
     client, peer = made(RESPONSE)
     for call in (client.responses.retrieve, client.responses.cancel):
         with pytest.raises(ValueError, match="response_id"):

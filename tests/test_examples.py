@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import re
 import socket
@@ -11,9 +12,11 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import tokenwire
 from support.endpoint import reciting
 from support.loops import Threaded
 from support.served import PATIENCE, serving
@@ -131,6 +134,8 @@ def test_fastapi_relay() -> None:
             raise server.RequestError(400, "no poems about errors")
         yield "The "
         yield "moon"
+        if "break" in request.prompt:
+            raise RuntimeError("on purpose")
         if "moon" in request.prompt:
             return
         try:
@@ -152,6 +157,13 @@ def test_fastapi_relay() -> None:
                 port = int(found[1])
                 assert get(port, "moon").endswith(b"4\r\nThe \r\n4\r\nmoon\r\n0\r\n\r\n")  # as they came
                 assert b"502 Bad Gateway" in get(port, "error")
+                with tokenwire.Client(api_key="k", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0) as client:
+                    relayed: Any = functools.partial(client.chat.completions.create, model="m", stream=True)
+                    assert "".join(relayed(messages=[{"role": "user", "content": "moon"}]).text()) == "The moon"
+                    with pytest.raises(tokenwire.BadRequestError, match="no poems about errors"):
+                        relayed(messages=[{"role": "user", "content": "error"}])
+                    with pytest.raises(tokenwire.APIError, match="had an error while processing"):
+                        list(relayed(messages=[{"role": "user", "content": "break"}]))
                 with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
                     sock.sendall(b"GET /poem?about=sun HTTP/1.1\r\nhost: test\r\n\r\n")
                     got = b""

@@ -33,6 +33,7 @@ _ROOMS = {
         "ResponseStreamManager",
     ),
     "raw_response": ("APIResponse",),
+    "stats": ("Stats",),
     "policy": ("Limits", "Retry", "Timeouts"),
     "errors": (
         "APIConnectionError",
@@ -149,6 +150,7 @@ if TYPE_CHECKING:
     )
     from tokenwire.policy import Limits as Limits, Retry as Retry, Timeouts as Timeouts
     from tokenwire.raw_response import APIResponse as APIResponse
+    from tokenwire.stats import Stats as Stats
     from tokenwire.streams import AsyncStream as AsyncStream, Stream as Stream
 
     AsyncOpenAI = AsyncClient

@@ -66,8 +66,8 @@ class AsyncChatCompletionStream(AsyncHelperStream[ChatCompletionStreamEvent[T]],
         """The whole ChatCompletion, `parsed` where a type was given; consumes what is left.
 
         A checkpoint at each read. Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
-        was given and the answer could not be finished, and as iterating does: also StreamTruncatedError where
-        that has raised already.
+        was given and the answer could not be finished, what the type's own library raises where the answer does
+        not fit it, and as iterating does: also StreamTruncatedError where that has raised already.
         """
         final: ParsedChatCompletion[T] = await self._final()
         return final
@@ -91,8 +91,8 @@ class AsyncResponseStream(AsyncHelperStream["_ResponseEvent[T]"], Generic[T]):
         """The whole Response, also after `incomplete` and `failed`; consumes what is left.
 
         A checkpoint at each read. Raises LengthFinishReasonError or ContentFilterFinishReasonError where a type
-        was given and the answer could not be finished, and as iterating does: also StreamTruncatedError where
-        that has raised already.
+        was given and the answer could not be finished, what the type's own library raises where the answer does
+        not fit it, and as iterating does: also StreamTruncatedError where that has raised already.
         """
         final: ParsedResponse[T] = await self._final()
         return final

@@ -10,6 +10,9 @@ __all__ = ["Stats"]
 class Stats:
     """When what happened, and how much of it. Times are time.monotonic_ns(), taken at the read; 0: not yet.
 
+    So `(first_event - started) / 1e9` is the seconds to the first event; within a loop over `batches()`, or over
+    events, last_event is when the one at hand was read.
+
     started: the call. connected: a connection was there. sent: the request was with the
     kernel. first_byte, last_byte: of the answer. head: its head was whole. first_event,
     last_event: the reads that brought them. bytes, reads, events: of the answer. pauses: reads

@@ -63,6 +63,7 @@ def chat() -> None:
         assert_type(text, str)
     assert_type(stream.response.status_code, int)
     assert_type(stream.response.request_id, str | None)
+    assert_type(stream.stats, tokenwire.Stats)
 
     parsed = client.chat.completions.parse(model="m", messages=MESSAGES, response_format=Verse)
     assert_type(parsed, ParsedChatCompletion[Verse])

@@ -176,6 +176,6 @@ class ResponsesCalls:
 
 
 def _path_of(response_id: str, action: str = "") -> str:
-    if response_id in ("", ".", ".."):  # a path of its own meaning, however it is quoted
+    if not isinstance(response_id, str) or response_id in ("", ".", ".."):  # a path of its own meaning, however quoted
         raise ValueError(f"not a response_id: {response_id!r}")
     return f"{_RESPONSES}/{quote(response_id, safe='')}{action}"
