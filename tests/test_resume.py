@@ -708,6 +708,8 @@ def test_interrupted(where: str) -> None:
         next(stream)
     assert got == EVENTS[:4]
     assert is_clean(client, peer)
+    with pytest.raises(tokenwire.StreamConsumedError, match="cancelled"):
+        next(stream)
     assert list(stream) == []
     assert stream.snapshot.output_text == "".join(WORDS[:2])
 

@@ -521,7 +521,9 @@ async def trio_two_readers(url: str) -> None:
             await anext(stream)
         nursery.cancel_scope.cancel()
     assert counts(client) == {}
-    assert await anext(stream, None) is None, "cancelled, the stream is over"
+    with pytest.raises(StreamConsumedError, match="cancelled"):
+        await anext(stream)
+    assert await anext(stream, None) is None, "and told so once"
     await client.aclose()
 
 
@@ -628,7 +630,8 @@ def test_cancelled_between_two_slices(loop: str) -> None:
             assert scope.cancelled_caught
         assert seen == 256
         assert counts(client) == {}
-        assert await anext(found, None) is None
+        with pytest.raises(StreamConsumedError, match="a read of this stream was cancelled"):
+            await anext(found)
         assert [batch async for batch in found.batches()] == []
 
     run_on(loop, main)

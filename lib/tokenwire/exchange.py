@@ -42,6 +42,7 @@ from tokenwire.wire.heads import ResponseHead
 __all__ = ["Exchange"]
 
 _BUSY: Final = "this stream is being read by another task or thread: it has one consumer"
+_CANCELLED: Final = "a read of this stream was cancelled, and that closed it before its end"
 
 #: Events behind which a stream is under way, though none of them was seen to be a token: its tokens may be of a
 #: kind that we do not know, or be read raw.
@@ -146,7 +147,7 @@ class Exchange(Sending):
         Raises what stands behind the last event, once: StreamTruncatedError, APIError,
         APITimeoutError; BusyResourceError where another task or thread is reading. One
         read is one checkpoint. Cancelled, it has closed its connection, and the stream
-        is over.
+        is over: the next one raises StreamConsumedError.
         """
         # This is the loop that a token goes through, so it stands in one piece: each
         # further coroutine between the user and the socket would cost every wake-up.
@@ -196,9 +197,8 @@ class Exchange(Sending):
                     return events
                 if self._event_is_nearest and not pipeline.done:
                     self._in_time()
-        except BaseException:
-            self.abort()
-            self._end(None)
+        except BaseException as error:
+            self._left_by(error)
             raise
         finally:
             self._reading = False
@@ -216,6 +216,11 @@ class Exchange(Sending):
         pipeline = self.pipeline
         if pipeline is not None:
             pipeline.done, pipeline.failure = True, failure
+
+    def _left_by(self, error: BaseException) -> None:
+        """A read has raised this. A cancellation is no end of the answer: who reads on all the same is told so."""
+        self.abort()
+        self._end(None if isinstance(error, Exception) else StreamConsumedError(_CANCELLED))
 
     def _note_events(self) -> None:
         stats = self.stats
@@ -363,9 +368,8 @@ class Exchange(Sending):
         self._reading = True
         try:
             await self._backend.checkpoint()
-        except BaseException:
-            self.abort()
-            self._end(None)
+        except BaseException as error:
+            self._left_by(error)
             raise
         finally:
             self._reading = False

@@ -163,6 +163,10 @@ class ResumingExchange(Exchange):
                 self._resuming = True
                 try:
                     await self._resume(error)
+                except BaseException as interruption:
+                    if not isinstance(interruption, Exception):
+                        self._left_by(interruption)
+                    raise
                 finally:
                     self._resuming = False
 

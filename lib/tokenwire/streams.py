@@ -174,7 +174,8 @@ class AsyncStream(_StreamBase[E]):
     event that arrived was delivered: StreamTruncatedError where the stream was cut,
     APIError where the server reported an error in it, APITimeoutError where a clock of
     Timeouts ran out. A checkpoint at each read and at least every 256 events.
-    Cancelled, the connection is closed and the stream is over.
+    Cancelled, the connection is closed and the stream is over: read again, it raises StreamConsumedError. So
+    a deadline is for the whole loop; one for each event is Timeouts.event.
     """
 
     __slots__ = ()
