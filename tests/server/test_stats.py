@@ -115,19 +115,23 @@ def test_a_line_for_each_request(backend: str, caplog: pytest.LogCaptureFixture)
             client.sock.sendall(b"secret\r\n\r\n")
             assert client.answer()[0].status_code == 400
         with RawClient(server) as client:
+            client.ask("GET", "http://user:secret@example.com/v1/models")
+            assert client.answer("GET")[0].status_code == 400
+        with RawClient(server) as client:
             client.ask("POST", "/v1/chat/completions", chat("forever"))
             seen = b""
             while b'"b"' not in seen:
                 seen += client.sock.recv(65536)
         settled(server, disconnects=1)
-    first, second, third, fourth = [
+    first, second, third, absolute, fourth = [
         record.getMessage() for record in caplog.records if record.name == "tokenwire.access"
     ]
     assert re.fullmatch(rf"POST /v1/chat/completions 200 tokens=2 bytes={size} seconds=\d+\.\d{{3}}", first)
     assert re.fullmatch(r"POST /v1/x{196} 404 tokens=0 bytes=\d+ seconds=\d+\.\d{3}", second)
     assert re.fullmatch(r"- - 400 tokens=0 bytes=\d+ seconds=\d+\.\d{3}", third)
     assert re.fullmatch(r"POST /v1/chat/completions 200 tokens=2 bytes=\d+ seconds=\d+\.\d{3} gone", fourth)
-    assert "secret" not in "".join((first, second, third, fourth))
+    assert re.fullmatch(r"GET - 400 tokens=0 bytes=\d+ seconds=\d+\.\d{3}", absolute)
+    assert "secret" not in "".join((first, second, third, absolute, fourth))
 
 
 def test_nothing_is_logged_where_nobody_listens(backend: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,8 @@ class Meter:
 
     def __init__(self, method: str, target: str, begun: float) -> None:
         self.method = method
-        self.path = target.partition("?")[0]
+        # What is meant for a proxy may hold a password ("http://user:password@host/"), and is no path.
+        self.path = target.partition("?")[0] if target.startswith("/") else ""
         self.begun = begun
         self.family = "other"  # or "chat", "responses", "models"
         self.status = 0  # no answer has begun
