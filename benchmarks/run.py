@@ -144,6 +144,7 @@ def catalogue() -> Iterator[Measurement]:
         for rival in ("openai_create", "tokenwire_create"):
             yield one("paced-slow", rival, "trio", PACED_SLOW)
         yield one("paced-slow", "floor_epoll", "none", PACED_SLOW)
+        yield one("paced-slow", "floor_buffered", "asyncio", PACED_SLOW)
 
         for rival in ASYNC:
             if rival != "tokenwire_batches":
