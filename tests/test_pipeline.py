@@ -146,14 +146,14 @@ THE_END = [
         sse(chunk("b", "stop", index=1), chunk("a", "length")),
         ["b", "a"],
     ),
-    Row("no choice at all", sse(usage_chunk()), [""], StreamTruncatedError, "after 1 events"),
+    Row("no choice at all", sse(usage_chunk()), [""], StreamTruncatedError, "after 1 event."),
     Row("[DONE]xyz is not [DONE]", b"data: [DONE]xyz\n\n", [], StreamDecodeError, "not JSON"),
     Row("[DONE] in spaces", sse(*HI) + b"data:   [DONE]  \n\n", ["H", "i"]),
     Row("no blank line behind [DONE]", sse(*HI) + b"data: [DONE]\n", ["H", "i"]),
     Row("no line end behind [DONE]", sse(*HI) + b"data: [DONE]", ["H", "i"]),
     Row("no blank line behind the last event", sse(*HI, END)[:-1], ["H", "i", ""]),
     Row("no line end behind the last event", sse(*HI, END)[:-2], ["H", "i", ""]),
-    Row("half an event at the end", sse(*HI)[:-5], ["H"], StreamTruncatedError, "after 1 events"),
+    Row("half an event at the end", sse(*HI)[:-5], ["H"], StreamTruncatedError, "after 1 event."),
     Row("half an event behind the end", sse(*HI, END) + b'data: {"id"', ["H", "i", ""]),
 ]
 

@@ -132,6 +132,6 @@ class Frames:
         return not_a_stream(bytes(self._preface), self._body.head)
 
 
-def is_done(payload: Any) -> bool:
+def is_done(payload: bytes | bytearray | memoryview) -> bool:
     """Whether a payload is the sentinel: "exact match after trimming"."""
     return len(payload) < 32 and bytes(payload).strip() == DONE

@@ -43,7 +43,7 @@ __all__ = ["EventPipeline", "HelperPipeline", "RawPipeline"]
 _TERMINAL: Final = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
 
-def _is_whole(payload: bytes) -> bool:
+def _is_whole(payload: bytes | bytearray | memoryview) -> bool:
     """Whether the rest of a stream is one whole payload: JSON, or [DONE]."""
     return is_done(payload) or json_in(payload) is not NO_JSON
 
@@ -203,9 +203,10 @@ class EventPipeline(Frames):
             self._truncated(why or "the body ended before the terminal event")
 
     def _truncated(self, why: str) -> None:
+        behind = "1 event" if self.events == 1 else f"{self.events} events"
         self._fail(
             StreamTruncatedError(
-                f"The stream was cut: {why}, after {self.events} events.",
+                f"The stream was cut: {why}, after {behind}.",
                 snapshot=self.accumulator.snapshot(),
                 events=self.events,
             )

@@ -43,7 +43,7 @@ class ServerSentEvent(NamedTuple):
     retry: the reconnection time in milliseconds, where this event sets it.
     """
 
-    data: Any
+    data: bytes | bytearray | memoryview
     event: str = ""
     id: str = ""
     retry: int | None = None
