@@ -652,6 +652,26 @@ def test_closed_while_it_waits() -> None:
     assert is_clean(client, peer)
 
 
+def test_closed_while_it_connects() -> None:
+    """Nothing is asked any more, and no answer waited for."""
+
+    class Slow(Peer):
+        async def connect(self, *arguments: Any) -> Any:
+            if self.connections:
+                stream.close()
+            return await super().connect(*arguments)
+
+    peer = Slow(halves)
+    client = client_of(peer)
+    stream = create(client)
+    got, error = drain(stream)
+    assert got == EVENTS[:4]
+    assert isinstance(error, tokenwire.StreamConsumedError)
+    assert len(peer.connections) == 2
+    assert len(peer.asked) == 1
+    assert is_clean(client, peer)
+
+
 def test_closed_while_it_asks() -> None:
     def cut(number: int | None, _: int) -> list[Any]:
         if number is None:

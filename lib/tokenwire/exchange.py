@@ -55,14 +55,13 @@ class Exchange(Sending):
     `open`, `start`, then `read` until it returns nothing; or `whole`.
     """
 
-    __slots__ = ("_coalesce", "_early", "_ended", "_event_is_nearest", "_reading", "_well", "pipeline")
+    __slots__ = ("_coalesce", "_early", "_event_is_nearest", "_reading", "_well", "pipeline")
 
     def __init__(self, pool: Pool, request: Request) -> None:
         super().__init__(pool, request)
         self.pipeline: EventPipeline | RawPipeline | None = None
         self._early: list[Any] | None = None
         self._reading = False
-        self._ended = False
         self._well = False  # it ended, and well
         self._event_is_nearest = False  # the one deadline that a read needs to know of
         self._coalesce = request.coalesce  # None as soon as it is done, too

@@ -19,7 +19,7 @@ import time
 
 from tokenwire.backends.base import Backend
 from tokenwire.connections import Connection
-from tokenwire.errors import APIConnectionError, APITimeoutError, RemoteProtocolError
+from tokenwire.errors import APIConnectionError, APITimeoutError, RemoteProtocolError, StreamConsumedError
 from tokenwire.pool import Overdue, Pool
 from tokenwire.requests import Request
 from tokenwire.stats import Stats
@@ -42,6 +42,7 @@ class Sending:
         "__weakref__",
         "_backend",
         "_connection",
+        "_ended",
         "_event_clock",
         "_now",
         "_pool",
@@ -59,6 +60,7 @@ class Sending:
         self._backend: Backend = pool.backend
         self._request = request
         self._connection: Connection | None = None
+        self._ended = False  # nothing more is to be had
         self.head: ResponseHead | None = None
         self.stats = Stats()
         self._now = self._backend.clock()
@@ -88,6 +90,9 @@ class Sending:
     async def _try(self) -> tuple[Connection, ResponseHead]:
         request, stats = self._request, self.stats
         self._connection = connection = await self._acquire()
+        if self._ended:  # closed meanwhile: nobody waits for an answer any more
+            self.abort()
+            raise StreamConsumedError("this stream was closed before its end")
         stats.reused = reused = connection.used
         stats.connected = time.monotonic_ns()
         stats.first_byte = stats.bytes = stats.reads = stats.pauses = 0
