@@ -301,6 +301,13 @@ def test_a_timer_that_rings_early_is_totals_all_the_same(waits_for: str, connect
         assert counts(client) == {"active": 1}
 
 
+def test_a_timeout_of_a_backends_own_is_none_of_our_clocks() -> None:
+    peer = MemoryBackend([TimeoutError("resolver")])
+    client = tokenwire.Client(api_key="k", base_url="http://test", backend=peer, timeout=None, max_retries=0)
+    with pytest.raises(tokenwire.APIConnectionError, match="Connection error: resolver"):
+        stream(client)
+
+
 def test_the_kernels_own_timeout_is_a_broken_connection() -> None:
     etimedout = TimeoutError(110, "Connection timed out")
     for script in (etimedout, [etimedout], [SendFails(etimedout)]):

@@ -304,7 +304,7 @@ class Pool:
         except BaseException as error:
             with self._lock:
                 self._give_back()
-            if isinstance(error, TimeoutError) and error.errno is None and until == deadline:
+            if isinstance(error, TimeoutError) and error.errno is None and until is not None and until == deadline:
                 raise Overdue from None
             raise
         _log.debug("connected to %s in %.3f seconds", origin.place, self.backend.now() - began)

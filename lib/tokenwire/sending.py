@@ -157,9 +157,10 @@ class Sending:
                 request.origin, connect=request.timeouts.connect, deadline=self._total
             )
         except TimeoutError as error:
-            if error.errno is not None:
+            overdue = isinstance(error, Overdue)
+            if error.errno is not None or (request.timeouts.connect is None and not overdue):  # no clock of ours
                 raise APIConnectionError(f"Connection error: {words(error)}.") from error
-            raise self._timed_out("total" if isinstance(error, Overdue) else "connect") from None
+            raise self._timed_out("total" if overdue else "connect") from None
         except OSError as error:
             raise APIConnectionError(f"Cannot connect to {request.origin.place}: {words(error)}.") from error
 
