@@ -352,9 +352,11 @@ def query(found: Sent) -> list[tuple[str, str]]:
 def test_queries() -> None:
     found = sent(
         options={"default_query": {"a": 1, "b": "two"}, "base_url": "http://h/v1?z=0&a=9"},
-        extra_query={"b": "2 &é", "c": True, "d": None, "e": ["x", False], "f": openai.omit},
+        extra_query={"b": "2 &é", "c": True, "d": None, "e": ["x", False], "f": openai.omit, "g": {"h": {"i": 1}}},
     )
-    assert query(found) == [("z", "0"), ("a", "1"), ("b", "2 &é"), ("c", "true"), ("e", "x"), ("e", "false")]
+    assert query(found) == [
+        ("z", "0"), ("a", "1"), ("b", "2 &é"), ("c", "true"), ("e[]", "x"), ("e[]", "false"), ("g[h][i]", "1"),
+    ]  # fmt: skip
     assert sent(extra_query={"a": "b\r\nX-Evil: 1"}).target == "/v1/chat/completions?a=b%0D%0AX-Evil%3A+1"
     assert sent(extra_query={"a": None}).target == "/v1/chat/completions"
 

@@ -8,7 +8,7 @@ encoded and judged when it comes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -148,13 +148,25 @@ def _template(
 # -- the target ----------------------------------------------------------------------
 
 
-def _query(*parts: Mapping[str, object]) -> str:
+def _query(own: Mapping[str, list[str]], *parts: Mapping[str, object]) -> str:
+    """own: the base URL's, which is sent as it stands there."""
     asked: list[tuple[str, object]] = []
-    for name, value in {name: value for part in parts for name, value in part.items()}.items():
-        for item in value if isinstance(value, (list, tuple)) else [value]:
-            if item is not None and not omitted(item):
-                asked.append((name, str(item).lower() if isinstance(item, bool) else item))
+    for name, value in {name: value for part in (own, *parts) for name, value in part.items()}.items():
+        kept = own.get(name)
+        asked += [(name, each) for each in kept] if kept is not None and value is kept else _asked(name, value)
     return f"?{urlencode(asked)}" if asked else ""
+
+
+def _asked(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """One parameter, as the official SDK spells it: name[key] for what a mapping holds, name[] for what a list does."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _asked(f"{name}[{key}]", inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _asked(f"{name}[]", inner)
+    elif value is not None and not omitted(value):
+        yield name, str(value).lower() if isinstance(value, bool) else value
 
 
 def build_request(

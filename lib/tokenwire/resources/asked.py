@@ -158,7 +158,7 @@ class ResponsesCalls:
         if after is not None:
             query["starting_after"] = after
         if include is not None:
-            query["include[]"] = include = list(include)
+            query["include"] = include = list(include)
         if obfuscation is not None:
             query["include_obfuscation"] = obfuscation
         exchange = self._client._exchange(
