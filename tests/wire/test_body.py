@@ -345,7 +345,6 @@ def test_one_span_a_chunk_and_nothing_is_moved() -> None:
     for known in ({}, WARM):
         buffer, spans = ReceiveBuffer(), []
         buffer._resize(8_192)
-        buffer._allocate()
         buffer.feed(wire)
         memory = buffer.data
         with knowing(dict(known)):

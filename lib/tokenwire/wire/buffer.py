@@ -65,13 +65,13 @@ class ReceiveBuffer:
         self.data = _NOTHING  # the memory's
         self.start = self.end = 0
         self._resize(min(_INITIAL, limit))
-        if not lean:
-            self._allocate()
 
     def _resize(self, size: int) -> None:
-        """Have memory of this size, from the next time on that it is allocated."""
+        """Have memory of this size: at once, or where it is lean with the next read."""
         self._size = size
         self._spare = _SPARE.get(size, _NONE_KEPT)
+        if not self._lean:
+            self._allocate()
 
     def _allocate(self) -> _Memory:
         """Go on in new memory."""
@@ -127,12 +127,13 @@ class ReceiveBuffer:
             size = min(size * 2, self.limit)
         if len(unread) >= size:
             raise BufferError(f"the receive buffer is full: it holds its limit of {self.limit} bytes")
-        self._resize(size)
-        self._move(unread)
+        self._move(unread, size)
 
-    def _move(self, unread: bytearray) -> None:
-        """Go on in other memory, behind these bytes."""
-        self._allocate()
+    def _move(self, unread: bytearray, size: int) -> None:
+        """Go on in other memory, of this size, behind these bytes."""
+        self._resize(size)
+        if self._lean:
+            self._allocate()
         self.start, self.end = 0, len(unread)
         self.data[: self.end] = unread
 
@@ -148,8 +149,6 @@ class ReceiveBuffer:
                 self.lent = 0
             if lent and end == self._size < self.limit:
                 self._resize(min(end * 2, self.limit))
-                if not self._lean:
-                    self._allocate()
         elif self.lent and end == self._size < self.limit:
             self._swap()  # the beginning of what comes next must not keep it small
         elif start:
@@ -176,8 +175,7 @@ class ReceiveBuffer:
         """Leave this memory to those who hold views of it, and go on in another."""
         unread = self.data[self.start : self.end]
         self._lean, self._kept = self._lean or self._kept, False
-        self._resize(min(max(_INITIAL, len(unread)), self.limit))
-        self._move(unread)
+        self._move(unread, min(max(_INITIAL, len(unread)), self.limit))
 
     def shrink(self) -> None:
         """Give back the room of a connection that goes idle. Only while empty."""
@@ -187,5 +185,3 @@ class ReceiveBuffer:
             size = min(_INITIAL, self.limit)
             if self._size != size:
                 self._resize(size)
-                if not self._lean:
-                    self._allocate()
