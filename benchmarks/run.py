@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import platform
@@ -359,6 +360,7 @@ def machine() -> dict[str, Any]:
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as info:
         model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), model)
     return {
+        "tokenwire": "compiled" if importlib.util.find_spec("tokenwire.wire._runs") else "not compiled",
         "cpu": model,
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
@@ -577,6 +579,8 @@ def main() -> int:
     for line in lines:
         used.update(line.get("versions", {}))
     print(f"\n{stated['python']}, {stated['system']}, {stated['cores']} cores, {stated['cpu']}")
+    if "tokenwire" in stated:
+        print(f"tokenwire: {stated['tokenwire']} (CONTRIBUTING.md, \"The compiled part\")")
     if "paced" in stated:
         print(f"paced scenarios: {stated['paced']}")
     print(", ".join(f"{name} {version}" for name, version in sorted(used.items())))

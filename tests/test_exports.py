@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.machinery
+import importlib.util
 import inspect
 import pkgutil
 import types
@@ -21,7 +23,10 @@ from tokenwire.wire import BodyReader
 def modules() -> Iterator[str]:
     yield "tokenwire"
     for found in pkgutil.walk_packages(tokenwire.__path__, "tokenwire."):
-        if not found.name.endswith("__main__"):
+        spec = importlib.util.find_spec(found.name)
+        assert spec is not None
+        compiled = isinstance(spec.loader, importlib.machinery.ExtensionFileLoader)  # its room's, and nobody else's
+        if not compiled and not found.name.endswith("__main__"):
             yield found.name
 
 

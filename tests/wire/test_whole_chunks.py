@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,11 +12,24 @@ from support.splits import cuts, split
 from tokenwire.families import chat, responses
 from tokenwire.pipeline import EventPipeline
 from tokenwire.policy import Limits
+from tokenwire.wire import runs
 from tokenwire.wire.body import ChunkedReader, chunk, last_chunk
 from tokenwire.wire.buffer import ReceiveBuffer
 from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import Decoder
 from tokenwire.wire.whole_chunks import WholeChunks
+
+
+@pytest.fixture(scope="module", params=["compiled", "python"], autouse=True)
+def _cut_by(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of this holds for either way of cutting."""
+    if request.param == "compiled" and runs.compiled is None:
+        pytest.skip("nothing is compiled here")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "python":
+            patch.setattr(runs, "compiled", None)
+        yield
+
 
 HELLO = b'{"choices":[{"index":0,"delta":{"content":"Hello"}}]}'
 LONG = b'{"x":"%b"}' % (b"x" * 92)  # 100 bytes
@@ -186,7 +200,7 @@ def test_a_long_run_is_taken_as_far_as_pairs_of_it_would_be(odd: bytes, end: byt
         taken(run, known)  # what tells it that lines end in CRLF
     for wire in (run, run + odd, run, run + odd + run, odd + run, run):
         alone = fresh()
-        alone._shape = known._shape
+        alone._line_end = known._line_end
         found: list[bytes] = []
         rest, waits = wire, True
         while rest and waits:  # so little at a time that nothing but pairs comes into question
