@@ -171,6 +171,40 @@ def test_the_official_accumulator_and_ours_agree_with_the_whole() -> None:
     assert chat.decode_whole(run("chat", WHOLE, EVERYTHING)).usage is not None
 
 
+@pytest.mark.parametrize(
+    ("tokens", "first", "content"),
+    [
+        (["a", ToolCall("f", "{}")], "", "a"),
+        ([ToolCall("f", "{}"), "a"], None, "a"),
+        ([ToolCall("f", "{}")], None, None),
+        ([Text(""), "", ToolCall("f", "{}")], None, None),
+        ([Refusal("no")], None, None),
+        ([Reasoning("hm"), ToolCall("f", "{}"), Finish("tool_calls")], None, None),
+        ([Reasoning("hm"), "a", "b"], None, "ab"),
+        ([Reasoning("hm")], None, ""),
+        ([Finish()], "", ""),
+        ([], "", ""),
+    ],
+)
+def test_content_is_null_where_nothing_is_said_but_a_call_or_a_refusal(
+    tokens: list[Any], first: str | None, content: str | None
+) -> None:
+    body = run("chat", CHAT, tokens)
+    opening = payloads(body)[0]["choices"][0]["delta"]
+    assert opening == {"role": "assistant", "content": first, "refusal": None}
+    assert [c.choices[0].delta.role for c in chunks(body)].count("assistant") == 1
+    official = ChatCompletionStreamState()
+    ours = chat.Accumulator()
+    for chunk in chunks(body):
+        official.handle_chunk(chunk)
+    for data in payloads(body):
+        ours.add(chat.decode(json.dumps(data).encode()))
+    whole = json.loads(run("chat", WHOLE, tokens))
+    assert whole["choices"][0]["message"]["content"] == content
+    assert official.get_final_completion().choices[0].message.content == content
+    assert ours.snapshot().choices[0].message.content == content
+
+
 def test_more_choices() -> None:
     tokens = [
         "a",
@@ -181,9 +215,12 @@ def test_more_choices() -> None:
         USAGE,
     ]
     found = chunks(run("chat", {**CHAT, "n": 2}, tokens, max_choices=2))
-    assert [(c.choices[0].index, c.choices[0].delta.role) for c in found[:2]] == [
+    # A choice begins as its first token comes.
+    assert [(c.choices[0].index, c.choices[0].delta.role) for c in found[:4]] == [
         (0, "assistant"),
+        (0, None),
         (1, "assistant"),
+        (1, None),
     ]
     assert [
         (c.choices[0].index, c.choices[0].finish_reason) for c in found if c.choices[0].finish_reason

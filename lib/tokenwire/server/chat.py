@@ -89,18 +89,24 @@ class _Calls:
 class _Choice:
     """One choice of a stream: what goes around a text delta, and what has been said."""
 
-    __slots__ = ("after", "before", "calls", "finished", "head", "text_head")
+    __slots__ = ("after", "begun", "calls", "finished", "head", "says", "text_head")
 
     def __init__(self, common: bytes, index: int, after: bytes) -> None:
         self.head = b'%b"choices":[{"index":%d,"delta":' % (common, index)
         self.text_head = self.head + b'{"content":'
         self.after = after
         self.calls = _Calls()
+        self.begun = False
+        self.says = False  # something that a message is made of: text, a refusal, a call
         self.finished = False
 
 
 class ChatSession:
-    """stream=True: `chat.completion.chunk` frames, then `data: [DONE]`."""
+    """stream=True: `chat.completion.chunk` frames, then `data: [DONE]`.
+
+    The first chunk of a choice says its role, and waits for its first token: as in OpenAI's own
+    streams, its content is "" where text follows, and null where a call, a refusal or reasoning does.
+    """
 
     def __init__(self, request: Request, *, model: str, now: float, new_id: NewId) -> None:
         self._new_id = new_id
@@ -121,18 +127,14 @@ class ChatSession:
         self._usage: Usage | None = None
         first = self._choices[0]
         self._first = first
+        self._plain = False  # whether a string is just a text delta: the first choice has begun to say some
         self._before, self._after = first.text_head, first.after
 
     def start(self) -> bytes:
-        return b"".join(
-            choice.head
-            + b'{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]'
-            + self._tail
-            for choice in self._choices
-        )
+        return b""
 
     def token(self, token: Token) -> bytes:
-        if type(token) is str and not self._first.finished:
+        if self._plain and type(token) is str:
             if not token:
                 return b""
             return b"".join((self._before, _encode(token), self._after))
@@ -143,18 +145,34 @@ class ChatSession:
             token = Text(str.__str__(token))  # msgspec encodes no subclass
         choice = _choice_of(token, self._choices)
         if isinstance(token, Text):
-            return b"".join((choice.text_head, _encode(token.text), choice.after)) if token.text else b""
+            return self._text(choice, token.text) if token.text else b""
         if isinstance(token, Reasoning):
             return self._delta(choice, {"reasoning_content": token.text})
+        if isinstance(token, Finish):
+            return self._finish(choice, token.reason)
+        choice.says = True
         if isinstance(token, Refusal):
             return self._delta(choice, {"refusal": token.text})
-        if isinstance(token, ToolCall):
-            return self._call(choice, token)
-        return self._finish(choice, token.reason)
+        return self._call(choice, token)
+
+    def _begin(self, choice: _Choice, content: bytes) -> bytes:
+        """The chunk that goes before the first of a choice's own."""
+        if choice.begun:
+            return b""
+        choice.begun = True
+        delta = b'{"role":"assistant","content":%b,"refusal":null' % content
+        return b"".join((choice.head, delta, choice.after))
+
+    def _text(self, choice: _Choice, text: str) -> bytes:
+        delta = b"".join((choice.text_head, _encode(text), choice.after))
+        choice.says = True
+        if choice is self._first:
+            self._plain = True
+        return self._begin(choice, b'""') + delta
 
     def _delta(self, choice: _Choice, delta: dict[str, Any]) -> bytes:
         # choice.after closes the delta as well: its brace is left off here.
-        return b"".join((choice.head, _encode(delta)[:-1], choice.after))
+        return self._begin(choice, b"null") + b"".join((choice.head, _encode(delta)[:-1], choice.after))
 
     def _call(self, choice: _Choice, token: ToolCall) -> bytes:
         call, begins = choice.calls.find(token, self._new_id)
@@ -173,9 +191,13 @@ class ChatSession:
 
     def _finish(self, choice: _Choice, reason: FinishReason) -> bytes:
         choice.finished = True
-        return b"".join(
-            (choice.head, b'{},"logprobs":null,"finish_reason":', _encode(reason), b"}]", self._tail)
-        )
+        if choice is self._first:
+            self._plain = False
+        opening = self._begin(choice, b'""')
+        # After reasoning alone the content is null so far, where that of an empty answer is "".
+        delta = b"{}" if opening or choice.says else b'{"content":""}'
+        said = b'%b,"logprobs":null,"finish_reason":%b}]' % (delta, _encode(reason))
+        return b"".join((opening, choice.head, said, self._tail))
 
     def end(self) -> bytes:
         frames = [
@@ -210,10 +232,10 @@ class _WholeChoice:
         return self.reason is not None
 
     def plain(self, index: int) -> dict[str, Any]:
-        said = bool(self.text) or not (self.calls.all or self.refusal)
+        text = "".join(self.text)
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": "".join(self.text) if said else None,
+            "content": text if text or not (self.calls.all or self.refusal) else None,
             "refusal": "".join(self.refusal) if self.refusal else None,
         }
         if self.reasoning:
