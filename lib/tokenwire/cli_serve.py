@@ -53,7 +53,7 @@ def add_serve(commands: Any) -> None:
     )
     parser.add_argument("handler", nargs="?", metavar="HANDLER", help="module:name; without it, verse is recited")
     where = parser.add_argument_group("where it listens")
-    where.add_argument("--host", help="address to listen on (127.0.0.1)")
+    where.add_argument("--host", type=_host, help="address to listen on (127.0.0.1)")
     where.add_argument("--port", type=_number(0, 65_535), help="port to listen on (8000); 0 is any free one")
     where.add_argument("--uds", metavar="PATH", help="listen on a Unix socket instead")
     where.add_argument("--certfile", metavar="PEM", help="serve TLS with this certificate chain")
@@ -95,6 +95,14 @@ def _number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")  # as a look-up does
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither an address nor a host's name") from None
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -208,7 +216,7 @@ def _handler(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
 def _load(where: str, parser: argparse.ArgumentParser) -> Any:
     """The handler that module:name names."""
     module, _, name = where.partition(":")
-    if not module or not name:
+    if not module or not name or module.startswith("."):
         parser.error(f"a handler is named module:name, not {where!r}")
     sys.path.insert(0, os.getcwd())
     try:
