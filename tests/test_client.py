@@ -342,6 +342,18 @@ def test_a_header_must_be_a_string() -> None:
             sent(extra_headers={"X-Count": value})
 
 
+@pytest.mark.parametrize("name", [b"X-Count", 5, None])
+def test_the_name_of_a_header_must_be_a_string(name: Any) -> None:
+    says = f"the name of a header must be a string, not a {type(name).__name__}: {name!r}"
+    for headers in ({name: "1"}, {name: None}, {"X-Other": "1", name: "1"}):
+        with pytest.raises(TypeError, match=f"^{says}$"):
+            sent(extra_headers=headers)
+        with pytest.raises(TypeError, match=f"^{says}$"):
+            made(default_headers=headers)
+        with pytest.raises(TypeError, match=f"^{says}$"):
+            made()[0].with_options(default_headers=headers)
+
+
 # -- Queries and bodies --------------------------------------------------------------------
 
 

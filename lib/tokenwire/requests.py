@@ -17,7 +17,7 @@ from tokenwire.backends.base import Origin
 from tokenwire.errors import LocalProtocolError
 from tokenwire.policy import HttpTimeout, Limits, Retry, Timeouts
 from tokenwire.proxy import Proxy
-from tokenwire.settings import NOT_GIVEN, NotGiven, Settings, spare
+from tokenwire.settings import NOT_GIVEN, NotGiven, Settings, lowered, spare
 from tokenwire.wire.heads import RawHeaders, RequestTemplate
 
 __all__ = ["Request", "build_request", "omitted", "without_omitted"]
@@ -130,7 +130,7 @@ def _template(
     known = settings.templates.get(key)
     if known is None or extra:
         merged = _headers(settings, stream, json)
-        own = {name.lower(): (name, value) for name, value in (extra or {}).items()}
+        own = {lowered(name): (name, value) for name, value in (extra or {}).items()}
         if known is not None and merged.keys().isdisjoint(own):
             longer = known.plus(_raw_headers(own))
             if longer is not None:

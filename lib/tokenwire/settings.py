@@ -13,7 +13,7 @@ from tokenwire.policy import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, HttpTimeout, Limi
 from tokenwire.proxy import choose
 from tokenwire.wire.heads import RequestTemplate
 
-__all__ = ["NOT_GIVEN", "NotGiven", "Settings", "checked_key", "resolve", "retries", "spare"]
+__all__ = ["NOT_GIVEN", "NotGiven", "Settings", "checked_key", "lowered", "resolve", "retries", "spare"]
 
 
 class NotGiven:
@@ -117,9 +117,10 @@ class Settings:
         self.set_url(url, uds)
 
     def add_headers(self, headers: Mapping[str, str | NotGiven | None] | None) -> None:
-        """Send these with every call from now on. A name in another case is the same name."""
+        """Send these with every call from now on. A name in another case is the same name. Raises TypeError."""
         for name, value in (headers or {}).items():
-            for known in [known for known in self.headers if known.lower() == name.lower()]:
+            low = lowered(name)
+            for known in [known for known in self.headers if known.lower() == low]:
                 del self.headers[known]
             self.headers[name] = value
 
@@ -161,6 +162,13 @@ class Settings:
         other.headers, other.query, other.templates = dict(self.headers), dict(self.query), {}
         other.targets = {}
         return other
+
+
+def lowered(name: object) -> str:
+    """A header's name in lower case. Raises TypeError where it is no string."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a header must be a string, not a {type(name).__name__}: {name!r}")
+    return name.lower()
 
 
 def checked_key(api_key: str | None) -> str | None:
