@@ -16,7 +16,7 @@ import pytest
 import trio
 
 import tokenwire
-from support.answers import answer, chunk, completion, delta, ended, js, response, sse
+from support.answers import answer, chunk, completion, delta, ended, head, js, response, sse
 from support.mixed import Mixed
 from tokenwire import LocalProtocolError, Timeouts, TokenwireError
 from tokenwire.backends.base import Origin
@@ -712,7 +712,7 @@ def test_types_become_schemas_even_out_of_an_iterator() -> None:
 # -- Redirects ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
 @pytest.mark.parametrize(
     ("location", "whereto"),
     [
@@ -749,3 +749,17 @@ def test_a_redirect_is_refused(location: str | None, whereto: str, status: int) 
         assert peer.origins == [Origin("http", "test", 80)]
         assert bytes(peer.connections[0].sent).count(b"HTTP/1.1") == 1
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [[], ["Content-Length: 7"], ["Location: https://other.example/v1"]])
+def test_not_modified_is_no_redirect(fields: list[str]) -> None:
+    """RFC 9110, 15.4.5; and 6.4.1: it has no body, whatever its fields say."""
+    client, peer = made(head(*fields, status="304 Not Modified"))
+    with pytest.raises(tokenwire.APIStatusError) as caught:
+        ask(client, extra_headers={"If-None-Match": '"x"'})
+    assert str(caught.value) == (
+        "Error code: 304 - Not Modified: a condition in the request, If-None-Match or the like, is not met, "
+        "so nothing came."
+    )
+    assert (caught.value.status_code, caught.value.body) == (304, None)
+    assert len(peer.origins) == 1

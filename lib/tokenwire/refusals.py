@@ -51,7 +51,10 @@ def status_refusal(content: bytes, head: ResponseHead) -> APIError:
     """The exception that an answer with a status of 300 or more, and this body, stands for."""
     body, message, _ = _explained(content)
     status = head.status_code
-    if status < 400:
+    if status == 304:
+        # RFC 9110, 15.4.5: the answer to a conditional request, and no redirect, though it stands among them.
+        message = "Not Modified: a condition in the request, If-None-Match or the like, is not met, so nothing came."
+    elif status < 400:
         message = f"{_whereto(head)} Redirects are not followed: give the right base_url."
     return status_error(
         f"Error code: {status} - {message or head.reason or 'no body'}", response=head, body=body
