@@ -11,6 +11,7 @@ import select
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -563,6 +564,82 @@ def test_send_deadline(way: Way, tls: bool) -> None:
             assert caught.value.errno is None
 
     way.run(main)
+
+
+@ways
+@plain_and_tls
+def test_what_the_peer_said_before_it_took_no_more(way: Way, tls: bool) -> None:
+    """As a server that answers 413, and closes with most of the request unread: which resets the connection."""
+    backend = way.backend
+    stuck = threading.Event()
+    sent = 0
+
+    async def main() -> None:
+        async with connected(backend, tls) as (transport, peer):
+
+            async def send() -> None:
+                nonlocal sent
+                with pytest.raises(OSError, match=r".") as caught:  # noqa: PT012
+                    while True:
+                        await transport.send(BIG, backend.now() + PATIENCE)
+                        sent += 1
+                assert not isinstance(caught.value, TimeoutError)
+
+            async def wait_for_that() -> None:
+                seen = -1
+                while seen != sent:
+                    seen = sent
+                    await rounds(backend)
+                stuck.set()
+
+            def refuse() -> None:
+                assert stuck.wait(PATIENCE)
+                peer.sendall(b"too much")
+                peer.close()
+
+            refusing = Threaded(refuse)
+            if way.id == "sync":
+                stuck.set()
+                await send()
+            else:
+                await together(backend, send, wait_for_that)
+            refusing.result()
+            buffer = ReceiveBuffer()
+            assert await transport.poll(buffer) == 8
+            assert taken(buffer) == b"too much"
+
+    way.run(main)
+
+
+@async_ways
+@plain_and_tls
+def test_receiving_while_a_send_waits(way: Way, tls: bool) -> None:
+    backend = way.backend
+    heard: list[bytes] = []
+    sent = 0
+
+    async def main() -> None:
+        async with connected(backend, tls) as (transport, peer):
+
+            async def send() -> None:
+                nonlocal sent
+                while True:
+                    await transport.send(BIG, backend.now() + PATIENCE)
+                    sent += 1
+
+            async def receive() -> None:
+                seen = -1
+                while seen != sent:
+                    seen = sent
+                    await rounds(backend)
+                for word in (b"slow", b"ly", b"silently"):
+                    peer.sendall(word)
+                    heard.append(await receive_all(transport, ReceiveBuffer(), backend.now() + PATIENCE, len(word)))
+
+            await backend.first(send, receive)
+
+    way.run(main)
+    assert heard == [b"slow", b"ly", b"silently"]
 
 
 @async_ways

@@ -8,6 +8,7 @@ bring their own streams; the asyncio and trio backends are the fast ones. TLS is
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import ssl
@@ -34,6 +35,9 @@ __all__ = ["AnyioBackend", "AnyioTransport", "backend"]
 #: looks at its sockets in the first, reads them in the second, and wakes the reader in the third.
 _ROUNDS: Final = 4
 
+#: Bytes. A send of more is likely to wait for its peer; and what the peer says meanwhile is kept up to so many.
+_MUCH: Final = 65_536
+
 
 class AnyioTransport:
     """An anyio byte stream."""
@@ -42,6 +46,8 @@ class AnyioTransport:
         self._stream = stream
         self._raw = stream.extra(SocketAttribute.raw_socket, None)  # now: a finalizer may come too late to import
         self._closed = False
+        self._early = b""  # what came while a send waited
+        self._heard: anyio.Event | None = None  # more of that, while somebody listens for it
 
     async def receive_into(self, buffer: ReceiveBuffer, deadline: float | None) -> int:
         buffer.reclaim()
@@ -75,8 +81,16 @@ class AnyioTransport:
         return Delayed(self, _backend, seconds)
 
     async def _receive(self, buffer: ReceiveBuffer) -> int:
+        while self._heard is not None and not self._early:
+            await self._heard.wait()
+        space = len(buffer.get_buffer())
+        if self._early:
+            await anyio.lowlevel.checkpoint()
+            data, self._early = self._early[:space], self._early[space:]
+            buffer.feed(data)
+            return len(data)
         try:
-            data = await self._stream.receive(len(buffer.get_buffer()))
+            data = await self._stream.receive(space)
         except anyio.EndOfStream:
             return 0
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
@@ -87,12 +101,44 @@ class AnyioTransport:
     async def send(self, data: bytes | bytearray | memoryview, deadline: float | None) -> None:
         with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
             try:
-                await self._stream.send(bytes(data))
+                if len(data) > _MUCH:
+                    await self._send_and_listen(bytes(data))
+                else:
+                    await self._stream.send(bytes(data))
             except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
                 raise self._broken(error) from error
             return
         assert scope.cancelled_caught
         raise TimeoutError
+
+    async def _send_and_listen(self, data: bytes) -> None:
+        # A peer may answer before it has all, and close (413). anyio reads nothing while it sends, and on asyncio
+        # a send that fails takes with it what was not read.
+        failure: anyio.BrokenResourceError | anyio.ClosedResourceError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._listen)
+            await anyio.lowlevel.checkpoint()  # it listens then: what comes with a reset is read before that is seen
+            try:
+                await self._stream.send(data)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                failure = error  # kept out of the task group, which would wrap it
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _listen(self) -> None:
+        # The end of the stream, too, is found by whoever reads next; and one who reads already needs no other.
+        with contextlib.suppress(
+            anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.BusyResourceError
+        ):
+            while len(self._early) < _MUCH:
+                self._heard = heard = anyio.Event()
+                try:
+                    data = await self._stream.receive(_MUCH)
+                    self._early += data  # of which a reader may have taken some meanwhile
+                finally:
+                    self._heard = None
+                    heard.set()
 
     def abort(self) -> None:
         if self._closed:
