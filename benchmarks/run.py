@@ -360,7 +360,7 @@ def machine() -> dict[str, Any]:
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as info:
         model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), model)
     return {
-        "tokenwire": "compiled" if importlib.util.find_spec("tokenwire.wire._runs") else "not compiled",
+        "tokenwire": "compiled" if importlib.util.find_spec("tokenwire.families._alike") else "not compiled",
         "cpu": model,
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",

@@ -5,10 +5,10 @@ See families/chat.py and families/responses/, which are the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-__all__ = ["Accumulator", "Family", "Helper"]
+__all__ = ["Accumulator", "Family", "Helper", "Reading"]
 
 
 class Accumulator(Protocol):
@@ -16,8 +16,11 @@ class Accumulator(Protocol):
 
     def add(self, event: Any, /) -> object: ...
 
-    def add_run(self, events: list[Any], /) -> list[Any]:
-        """Add each of these, in order; and give them back."""
+    def add_run(self, events: list[Any], like: object = None, texts: Sequence[str] = (), /) -> list[Any]:
+        """Add each of these, in order; and give them back.
+
+        like: what they have in common, if anything: see families/alike.py. texts: the text of each.
+        """
 
     @property
     def complete(self) -> bool:
@@ -30,6 +33,19 @@ class Accumulator(Protocol):
     def snapshot(self) -> Any: ...
 
 
+class Reading(Protocol):
+    """How a family reads the events of one stream that come many at a time.
+
+    like: what all events of the latest run have in common, or None: see families/alike.py. texts: their texts.
+    """
+
+    like: object
+    texts: list[str]
+
+    def run(self, payloads: list[bytes], /) -> list[Any]:
+        """The events that these payloads are, up to the first that only `Family.decode` can read."""
+
+
 class Family(Protocol):
     """A module of `families`."""
 
@@ -38,7 +54,8 @@ class Family(Protocol):
 
     def decode(self, payload: bytes | bytearray) -> Any: ...
 
-    def decode_run(self, payloads: list[bytes], /) -> list[Any]: ...
+    @property
+    def Reading(self) -> Callable[[], Reading]: ...
 
     def decode_whole(self, payload: bytes | bytearray) -> Any: ...
 
@@ -54,8 +71,8 @@ class Helper(Protocol):
     @property
     def accumulator(self) -> Accumulator: ...
 
-    def events(self, run: list[Any], /) -> list[Any]:
-        """What these events of the wire give."""
+    def events(self, run: list[Any], like: object = None, texts: Sequence[str] = (), /) -> list[Any]:
+        """What these events of the wire give. like, texts: as in `Accumulator.add_run`."""
 
     def end(self) -> list[Any]: ...
 

@@ -59,7 +59,7 @@ class EventPipeline(Frames):
     accumulator: the family's, fed with every event. events: how many there were on the wire.
     """
 
-    __slots__ = ("_decode", "_decode_run", "_family", "_marked", "_take_in", "_whole_chunks", "accumulator", "events")
+    __slots__ = ("_decode", "_family", "_marked", "_reading", "_take_in", "_whole_chunks", "accumulator", "events")
 
     def __init__(
         self,
@@ -72,10 +72,10 @@ class EventPipeline(Frames):
         super().__init__(connection, head, limits, views=False)
         self._family = family
         self._decode = family.decode
-        self._decode_run = family.decode_run
+        self._reading = family.Reading()
         self.accumulator = family.Accumulator() if accumulator is None else accumulator
         #: Takes events of the wire in, and gives those that the consumer is to see.
-        self._take_in: Callable[[list[Any]], list[Any]] = self.accumulator.add_run
+        self._take_in: Callable[..., list[Any]] = self.accumulator.add_run
         self._marked = False  # [DONE] has come
         self.events = 0
         reader = self._body.reader
@@ -95,9 +95,10 @@ class EventPipeline(Frames):
             events, frames = [], self._frames()
         elif chunks.settled or chunks.in_step:
             payloads = chunks.take(self._buffer)
-            decoded = self._decode_run(payloads)
+            reading = self._reading
+            decoded = reading.run(payloads)
             self.events += len(decoded)
-            events = self._take_in(decoded)
+            events = self._take_in(decoded, reading.like, reading.texts)
             if chunks.settled and len(decoded) == len(payloads):
                 if self.accumulator.terminal:
                     self._end_at_terminal(events)

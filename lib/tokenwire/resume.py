@@ -29,7 +29,7 @@ forgotten the response) is believed: that is what is raised, with the break as i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tokenwire.errors import (
@@ -72,7 +72,7 @@ class _Order:
         self.seam = False
         self._dense = True  # each number was the one before and 1
 
-    def events(self, run: list[Any]) -> list[Any]:
+    def events(self, run: list[Any], like: object = None, texts: Sequence[str] = ()) -> list[Any]:
         found = []
         for event in run:
             if self._is_next(event):

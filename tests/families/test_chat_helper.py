@@ -359,6 +359,16 @@ def test_an_earlier_events_snapshot_is_of_its_moment(schema: bool) -> None:
         assert plain == accumulator.snapshot().to_dict()
 
 
+def test_an_earlier_snapshot_of_a_call_that_begins_without_a_name() -> None:
+    helper = chat.Helper()
+    calls = [call("{", 0), call("}", 0), call("[]", 1)]
+    events = events_of(helper, chunk({"content": "a"}), *calls, chunk({"content": "b"}))
+    snapshots = [event.snapshot.choices[0].message for event in events if event.type == "chunk"]
+    told = [[made.function.arguments for made in message.tool_calls or ()] for message in snapshots]
+    assert told == [[], ["{"], ["{}"], ["{}", "[]"], ["{}", "[]"]]
+    assert [message.content for message in snapshots] == ["a", "a", "a", "a", "ab"]
+
+
 def test_the_current_snapshot() -> None:
     helper = chat.Helper()
     assert not helper.accumulator.complete

@@ -10,6 +10,7 @@ import os
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from support.modules import imported_without
 from tokenwire.wire import runs
 from tokenwire.wire.body import chunk
 from tokenwire.wire.runs import Cut, Runs
@@ -58,6 +59,12 @@ def test_a_type_whose_name_begins_like_an_error_is_none(cut: Cut) -> None:
     for name, taken in ((b"errors", 1), (b"erro", 1), (b"Error", 1), (b"", 1), (b"error", 0)):
         wire = chunk(b'event: %b\ndata: {"number":1}\n\n' % name)
         assert len(cut(bytearray(wire), 0, len(wire), 1)[0]) == taken, name
+
+
+def test_without_a_compiler_it_is_python_that_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = imported_without(runs, "tokenwire.wire._runs", monkeypatch)
+    assert again.compiled is None
+    assert again.cutter()(bytearray(ONE), 0, len(ONE), 1) == ([b'{"number":1}'], len(ONE))
 
 
 # -- They are one ----------------------------------------------------------------------

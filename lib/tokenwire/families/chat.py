@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ..errors import StreamDecodeError
+from .alike import Alike
 from .chat_accumulate import Accumulator
 from .chat_choice import text_of
 from .chat_helper import Helper
@@ -37,6 +38,7 @@ __all__ = [
     "ChatCompletion",
     "ChatCompletionChunk",
     "Helper",
+    "Reading",
     "decode",
     "decode_run",
     "decode_whole",
@@ -71,6 +73,9 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
 
 decode_run = functools.partial(strict_run, _strict_chunk, _strict_chunks)
 """The events that these payloads are, up to the first that is not read strictly: that is `decode`'s."""
+
+Reading = functools.partial(Alike, decode_run)
+"""The same for the runs of one stream, one after the other: see alike.py."""
 
 
 def decode_whole(payload: bytes | bytearray) -> ChatCompletion:

@@ -11,7 +11,7 @@ slow path, which believes nothing about shapes. Nothing is built before
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .chat_calls import Log, says
@@ -28,7 +28,18 @@ class Accumulator:
     content, arguments: make what keeps them (GrowingJSON where they are to be read on the way).
     """
 
-    __slots__ = ("_created", "_extras", "_id", "_latest", "_log_of_arguments", "_log_of_content", "_model", "choices")
+    __slots__ = (
+        "_created",
+        "_extras",
+        "_id",
+        "_latest",
+        "_like",
+        "_log_of_arguments",
+        "_log_of_content",
+        "_model",
+        "_write",
+        "choices",
+    )
 
     terminal = False  # a usage chunk may follow the last choice's end, so no event ends the iteration
 
@@ -42,6 +53,9 @@ class Accumulator:
         self._created = 0
         self._latest: dict[str, Any] = {}
         self._extras: dict[str, Any] | None = None
+        # What plain chunks had in common, and where their content went: see alike.py.
+        self._like: object = None
+        self._write: Callable[[str], object] | None = None
 
     def take(self, event: ChatCompletionChunk) -> ChoiceLog | list[tuple[ChoiceLog, list[Change]]]:
         """Take a chunk in.
@@ -79,33 +93,18 @@ class Accumulator:
     else:
         add = take  # the port's name for it: one call, not two, for each token
 
-    def add_run(self, events: list[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
-        """Take each of these in: as `take`, in one call for all. Gives them back."""
-        logs = self.choices
+    def add_run(
+        self, events: list[ChatCompletionChunk], like: object = None, texts: Sequence[str] = ()
+    ) -> list[ChatCompletionChunk]:
+        """Take each of these in, and give them back. like, texts: what is common to them, and not (see alike.py)."""
+        if like is not None and like is self._like and self._write is not None:
+            self._write("".join(texts))
+            return events
+        take = self.take
         for event in events:
-            if not event._open and event.usage is None and event.moderation is None:
-                choices = event.choices
-                if len(choices) == 1:
-                    choice = choices[0]
-                    delta = choice.delta
-                    content = delta.content
-                    if (
-                        content.__class__ is str
-                        and choice.finish_reason is None
-                        and choice.logprobs is None
-                        and delta.tool_calls is None
-                        and delta.refusal is None
-                        and delta.reasoning_content is None
-                        and delta.reasoning is None
-                        and delta.reasoning_details is None
-                        and delta.function_call is None
-                        and delta.audio is None
-                    ):
-                        log = logs.get(choice.index)
-                        if log is not None and (extend := log.extend_content) is not None:
-                            extend(content)
-                            continue
-            self._add_any(event)
+            log = take(event)
+        if like is not None and log.__class__ is ChoiceLog:
+            self._like, self._write = like, log.extend_content  # those to come are plain, too, and go there
         return events
 
     def _add_any(self, event: ChatCompletionChunk) -> list[tuple[ChoiceLog, list[Change]]]:

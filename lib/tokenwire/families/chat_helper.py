@@ -16,7 +16,7 @@ The log holds the bare text of a chunk wherever that is all there is to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -66,11 +66,12 @@ _CUT = ("length", "content_filter")  # the finish reasons after which no schema 
 class _State:
     """What has been said about one choice."""
 
-    __slots__ = ("busy", "call", "done", "thought")
+    __slots__ = ("busy", "call", "calls", "done", "thought")
 
     def __init__(self) -> None:
         self.busy = False  # a plain chunk is news about more than its text
         self.call: Call | None = None  # the call that is arriving
+        self.calls = 0  # how many have a chunk of their own that was kept
         self.done: set[Any] = set()  # fields' names, and calls
         self.thought: str | None = None  # which of the two names of reasoning this stream uses
 
@@ -95,6 +96,9 @@ class Helper:
         self._states: dict[int, _State] = {}
         self._busy = 0  # how many states are
         self._came: list[Any] = []
+        # What plain chunks had in common (see alike.py), and where their content went: the choice's index, and the log.
+        self._like: object = None
+        self._plain: tuple[int, Any] = (0, None)
         self._names: tuple[Any, ...] = ()  # of the last chunk that was kept for them
 
     @property
@@ -106,21 +110,35 @@ class Helper:
         """What `events` adds each chunk to."""
         return self._accumulator
 
-    def events(self, run: list[ChatCompletionChunk]) -> list[_Event]:
-        """The events that these chunks bring: each chunk itself first."""
+    def events(
+        self, run: list[ChatCompletionChunk], like: object = None, texts: Sequence[str] = ()
+    ) -> list[_Event]:
+        """The events that these chunks bring: each chunk itself first. like, texts: see alike.py."""
         events: list[_Event] = []
-        take, came, snapshot_at = self._take, self._came, self._snapshot_at
+        came, snapshot_at = self._came, self._snapshot_at
+        if like is not None and like is self._like and not self._busy:
+            index, content = self._plain
+            write, tell = content.write, content.tell
+            for chunk, text in zip(run, texts, strict=True):
+                write(text)
+                came.append(text if index == 0 else (index, "content", text))
+                events.append(ChunkEvent(chunk, snapshot_at, len(came)))
+                events.append(ContentDeltaEvent(text, index, content, tell()))
+            return events
+        take = self._take
         for chunk in run:
             log = take(chunk)
             if log.__class__ is ChoiceLog and not self._busy:
-                text: str = chunk.choices[0].delta.content  # type: ignore[assignment]  # a plain chunk has it
-                index = log.index
+                text = chunk.choices[0].delta.content  # type: ignore[assignment]  # a plain chunk has it
+                index, content = log.index, log.content
+                assert content is not None  # it went there
                 came.append(text if index == 0 else (index, "content", text))
-                content: Any = log.content
                 events.append(ChunkEvent(chunk, snapshot_at, len(came)))
                 events.append(ContentDeltaEvent(text, index, content, content.tell()))
             else:
                 events += self._events(chunk, log)
+        if like is not None and log.__class__ is ChoiceLog:
+            self._like, self._plain = like, (log.index, log.content)
         return events
 
     def _events(
@@ -296,9 +314,11 @@ class Helper:
             return event
         if field == "tool_calls":
             piece = (delta.tool_calls or [])[0]
-            if piece.id or (piece.function is not None and piece.function.name):
-                return event
-            return (log.index, log.calls.all.index(change[2]), change[1])
+            state, number = self._states[log.index], log.calls.all.index(change[2])
+            if piece.id or (piece.function is not None and piece.function.name) or number >= state.calls:
+                state.calls = max(state.calls, number + 1)
+                return event  # its replay begins the call
+            return (log.index, number, change[1])
         return (log.index, field, change[1]) if change[1] else event
 
     def _snapshot_at(self, count: int) -> ParsedChatCompletion[Any]:

@@ -1,6 +1,6 @@
 """The Responses family: its types, and how they are read, added up and written.
 
-A family is a module of this shape: `name`, `decode`, `decode_run`, `decode_whole`, `text`,
+A family is a module of this shape: `name`, `decode`, `Reading`, `decode_whole`, `text`,
 `encode`, `Accumulator`, and `Helper` behind `.stream()`. This one also holds the
 types themselves.
 """
@@ -15,13 +15,13 @@ from .helper import Helper, prepare
 from .items import *  # noqa: F403
 from .parsed import ParsedResponse, ParsedResponseFunctionToolCall, ParsedResponseOutputText, parse_whole
 from .parts import *  # noqa: F403
-from .reading import decode, decode_run, decode_whole, encode, text
+from .reading import Reading, decode, decode_run, decode_whole, encode, text
 from .response import *  # noqa: F403
 from .text_events import *  # noqa: F403
 from .tool_events import *  # noqa: F403
 from .tool_items import *  # noqa: F403
 
-__all__ = ["Accumulator", "Helper", "decode", "decode_run", "decode_whole", "encode", "name"]
+__all__ = ["Accumulator", "Helper", "Reading", "decode", "decode_run", "decode_whole", "encode", "name"]
 __all__ += ["parse_whole", "prepare", "text"]
 __all__ += ["ParsedResponse", "ParsedResponseFunctionToolCall", "ParsedResponseOutputText"]
 __all__ += ["StreamEvent", "UnknownEvent"]

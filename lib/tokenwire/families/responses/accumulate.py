@@ -18,7 +18,7 @@ Not kept: partial images and audio, which are no part of a response.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -55,9 +55,10 @@ class Accumulator(Naming):
         "_item_id",
         "_last",
         "_lifecycle",
-        "_output_index",
+                "_output_index",
         "_write",
         "complete",
+        "like",
         "terminal",
     )
 
@@ -74,6 +75,7 @@ class Accumulator(Naming):
         self._content_index: Any = None
         self._grown = _NOTHING
         self._write: Callable[[str], object] = _WRITE_NOTHING
+        self.like: object = None  # what the deltas that went there have in common: see alike.py
         # The same for each other kind of delta: item_id, output_index, index, and the text that grew. None until one
         # comes.
         self._last: dict[type, tuple[Any, Any, Any, GrowingText]] | None = None
@@ -95,21 +97,23 @@ class Accumulator(Naming):
         else:
             self._text_delta(event)
 
-    def add_run(self, events: list[Any]) -> list[Any]:
-        """Note each of these: as `add`, in one call for all. Gives them back."""
+    def add_run(self, events: list[Any], like: object = None, texts: Sequence[str] = ()) -> list[Any]:
+        """Note each of these, and give them back. like, texts: what is common to them, and not (see alike.py)."""
+        if like is not None and like is self.like:
+            self._write("".join(texts))
+            return events
+        add = self.add
         for event in events:
-            if (
-                type(event) is ResponseTextDeltaEvent
-                and event.item_id == self._item_id
-                and event.output_index == self._output_index
-                and event.content_index == self._content_index
-                and not event.logprobs
-                and type(event.delta) is str
-            ):
-                self._write(event.delta)
-            else:
-                self.add(event)
+            add(event)
+        if like is not None:
+            self.remember(like, event)
         return events
+
+    def remember(self, like: object, event: Any) -> None:
+        """Remember what the event that was added last has in common with others: if it was text, so are they, and go
+        to the same place."""
+        if type(event) is ResponseTextDeltaEvent and not event.logprobs:
+            self.like = like
 
     @property
     def completed(self) -> bool:
@@ -140,7 +144,7 @@ class Accumulator(Naming):
     def _forget(self) -> None:
         """Where the last deltas went says nothing about the next ones, now that something new began."""
         self._item_id = _NOWHERE
-        self._last = None
+        self._last = self.like = None
 
     # -- Notes about items ------------------------------------------------------------
 
@@ -200,7 +204,7 @@ class Accumulator(Naming):
             part.logprobs += event.logprobs
         self._item_id, self._output_index = item.same(event.item_id), event.output_index
         self._content_index = event.content_index
-        self._grown, self._write = grown, grown.write
+        self._grown, self._write, self.like = grown, grown.write, None
 
     def _delta(self, event: Any) -> None:
         kind, field, part_kind, by = DELTAS[type(event)]

@@ -9,7 +9,7 @@ what the server left out of it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..parsing import is_type, parse, text_format_param, tool_params, tool_parsers
@@ -74,28 +74,41 @@ class Helper:
         """What `events` adds each event to."""
         return self._state
 
-    def events(self, run: list[Any]) -> list[ResponseStreamEvent]:
-        """What these events of the wire give: themselves, and what is known with each."""
+    def events(self, run: list[Any], like: object = None, texts: Sequence[str] = ()) -> list[ResponseStreamEvent]:
+        """What these events of the wire give: themselves, and what is known with each. like, texts: see alike.py."""
         state = self._state
-        add = state.add
-        for event in run:
-            add(event)
-            if type(event) is ResponseTextDeltaEvent:
-                text = state._grown
+        if like is not None and like is state.like:
+            text = state._grown
+            write, tell = text.write, text.tell
+            for event, delta in zip(run, texts, strict=True):
+                write(delta)
                 event._text = text
-                event._end = text.tell()
-            elif type(event) is ResponseFunctionCallArgumentsDeltaEvent:
-                text = state.grown_by(event)
-                event._text = text
-                event._end = text.tell()
-            elif type(event) is ResponseTextDoneEvent:
-                if self._format is not None and isinstance(event.text, str) and final_answer(state.phase_of(event)):
-                    event._parsed = Lazy(functools.partial(parse, self._format), event.text)
-            elif isinstance(event, _TERMINAL):
-                event.response = self._response(whole=type(event) is ResponseCompletedEvent)
+                event._end = tell()
+        else:
+            for event in run:
+                self._take(event)
+            if like is not None:
+                state.remember(like, event)
         if self._after is None:
             return run
         return [event for event in run if not _comes_before(event, self._after)]
+
+    def _take(self, event: Any) -> None:
+        state = self._state
+        state.add(event)
+        if type(event) is ResponseTextDeltaEvent:
+            text = state._grown
+            event._text = text
+            event._end = text.tell()
+        elif type(event) is ResponseFunctionCallArgumentsDeltaEvent:
+            text = state.grown_by(event)
+            event._text = text
+            event._end = text.tell()
+        elif type(event) is ResponseTextDoneEvent:
+            if self._format is not None and isinstance(event.text, str) and final_answer(state.phase_of(event)):
+                event._parsed = Lazy(functools.partial(parse, self._format), event.text)
+        elif isinstance(event, _TERMINAL):
+            event.response = self._response(whole=type(event) is ResponseCompletedEvent)
 
     def end(self) -> list[ResponseStreamEvent]:
         """At a clean end of the stream: nothing more."""

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ...errors import StreamDecodeError
+from ..alike import Alike
 from ..depth import SHALLOW, too_deep
 from ..faults import error_in
 from ..open_reading import open_reading
@@ -26,7 +27,7 @@ from .events import ResponseErrorEvent, ResponseStreamEvent
 from .response import Response
 from .text_events import ResponseTextDeltaEvent
 
-__all__ = ["decode", "decode_run", "decode_whole", "encode", "read_response", "text"]
+__all__ = ["Reading", "decode", "decode_run", "decode_whole", "encode", "read_response", "text"]
 
 _Payload = bytes | bytearray
 
@@ -59,6 +60,9 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
 
 decode_run = functools.partial(strict_run, _strict_event, _strict_events)
 """The events that these payloads are, up to the first that is not read strictly: that is `decode`'s."""
+
+Reading = functools.partial(Alike, decode_run)
+"""The same for the runs of one stream, one after the other: see alike.py."""
 
 
 def decode_whole(payload: _Payload) -> Response:
