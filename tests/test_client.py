@@ -659,6 +659,28 @@ def test_a_retrieved_stream() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_nothing_is_left_behind_the_last_event(resume: bool) -> None:
+    client, _ = made(answer(sse(done=True)))
+    stream = client.responses.retrieve("r", stream=True, starting_after=7, resume=resume)
+    assert list(stream) == []
+    assert stream.stats.events == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        (b"", {"starting_after": 7}),  # as one that was cut
+        (sse(delta("Hi"), done=True), {"starting_after": 7}),
+        (sse(done=True), {}),
+    ],
+)
+def test_what_does_not_say_that_nothing_is_left_is_cut(body: bytes, asked: dict[str, Any]) -> None:
+    client, _ = made(answer(body))
+    with pytest.raises(tokenwire.StreamTruncatedError):
+        list(client.responses.retrieve("r", stream=True, **asked))
+
+
 def test_every_call_in_the_other_colour() -> None:
     wires = [CHAT, STREAM, RESPONSE, answer(sse(delta("Hi"), ended())), RESPONSE, RESPONSE]
     wires += [answer(sse(delta("Hi"), ended())), STREAM, answer(sse(delta("Hi"), ended(text="Hi")))]

@@ -452,6 +452,24 @@ def test_eof_after_the_end_brings_nothing() -> None:
         assert played.failure is None
 
 
+def the_rest(connection: ClientConnection, found: ResponseHead, limits: Limits) -> EventPipeline:
+    pipeline: EventPipeline = events_of("responses")(connection, found, limits)
+    pipeline.rest = True
+    return pipeline
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "small chunks", "close"])
+def test_done_alone_says_that_nothing_was_left(framing: str) -> None:
+    for pieces in splits(answer(sse(done=True), framing)):
+        played = Played(pieces, the_rest)
+        assert (played.events, played.failure) == ([], None)
+    for body, count in ((b"", 0), (sse(delta("Hi"), done=True), 1)):
+        for pieces in splits(answer(body, framing)):
+            cut = Played(pieces, the_rest)
+            assert isinstance(cut.failure, StreamTruncatedError)
+            assert (len(cut.events), cut.failure.events) == (count, count)
+
+
 # -- Whether the connection can be used again ----------------------------------------
 
 

@@ -110,6 +110,7 @@ class Exchange(Sending):
                 pipeline = HelperPipeline(connection.http, head, family, helper, limits)
             self.pipeline = pipeline
             pipeline.events = events
+            pipeline.rest = self._request.rest
             # What came behind the head in the same read.
             self._early = list(pipeline.receive())
         except BaseException:

@@ -49,10 +49,11 @@ class Frames:
     """What the two kinds of stream have in common: bytes to frames, and the end of the body.
 
     done: the stream is over, well or badly. failure: what to raise once the events
-    before it are delivered, or None.
+    before it are delivered, or None. events: how many have come. rest: it is the rest of
+    a stream, of which nothing may be left.
     """
 
-    __slots__ = ("_body", "_breach", "_buffer", "_decoder", "_preface", "done", "failure")
+    __slots__ = ("_body", "_breach", "_buffer", "_decoder", "_preface", "done", "events", "failure", "rest")
 
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits, *, views: bool) -> None:
         self._body = Body(connection, head, limits)
@@ -62,6 +63,8 @@ class Frames:
         self._breach: RemoteProtocolError | None = None  # stands behind the last frame
         self.done = False
         self.failure: Exception | None = None
+        self.events = 0
+        self.rest = False
 
     def _frames(self, *, one: bool = False) -> list[Frame]:
         """All the frames that the buffer's bytes complete; a breach behind them is kept in `_breach`.

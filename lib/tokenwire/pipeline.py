@@ -15,6 +15,8 @@ The end is judged here, once:
 
 * `[DONE]` ends a stream, and completes a chat. The family's accumulator tells
   whether the events themselves were complete (finish reasons; a terminal event).
+  Alone, it completes what was asked for behind an event (`starting_after`), too: that
+  event was the last. An empty body says nothing of the kind.
 * The end of the body without either is a truncation, however clean it looks.
 * After the marker nothing matters any more, except whether the connection can be
   used again. That holds for what came behind it in the same read, too: how the
@@ -59,7 +61,7 @@ class EventPipeline(Frames):
     accumulator: the family's, fed with every event. events: how many there were on the wire.
     """
 
-    __slots__ = ("_decode", "_family", "_marked", "_reading", "_take_in", "_whole_chunks", "accumulator", "events")
+    __slots__ = ("_decode", "_family", "_marked", "_reading", "_take_in", "_whole_chunks", "accumulator")
 
     def __init__(
         self,
@@ -77,7 +79,6 @@ class EventPipeline(Frames):
         #: Takes events of the wire in, and gives those that the consumer is to see.
         self._take_in: Callable[..., list[Any]] = self.accumulator.add_run
         self._marked = False  # [DONE] has come
-        self.events = 0
         reader = self._body.reader
         self._whole_chunks = (
             WholeChunks(reader, self._decoder)
@@ -140,7 +141,7 @@ class EventPipeline(Frames):
             self._end_at_terminal(events)
         elif self._marked:
             self._nothing_follows(frames[-1][0])
-            if self._family.name != "chat":
+            if self._family.name != "chat" and not (self.rest and self.events == 0):
                 self._truncated("[DONE] came before the terminal event")
 
     def _end_at_terminal(self, events: list[Any]) -> None:
@@ -249,14 +250,13 @@ class RawPipeline(Frames):
     Only the framing is judged: what the events say is the reader's.
     """
 
-    __slots__ = ("events",)
+    __slots__ = ()
 
     accumulator = None
 
     def __init__(self, connection: ClientConnection, head: ResponseHead, limits: Limits = DEFAULT_LIMITS) -> None:
         connection.buffer.keep()
         super().__init__(connection, head, limits, views=True)
-        self.events = 0
 
     def receive(self) -> list[ServerSentEvent]:
         """The events that the buffer's bytes complete; `[DONE]` is the last, where it comes."""

@@ -24,9 +24,12 @@ __all__ = ["Request", "build_request", "omitted", "without_omitted"]
 
 
 class Request:
-    """What is to be sent, kept whole so that it can be sent again."""
+    """What is to be sent, kept whole so that it can be sent again.
 
-    __slots__ = ("body", "coalesce", "limits", "origin", "retry", "target", "template", "timeouts")
+    rest: it asks for the rest of a stream, of which nothing may be left.
+    """
+
+    __slots__ = ("body", "coalesce", "limits", "origin", "rest", "retry", "target", "template", "timeouts")
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Request:
         limits: Limits,
         retry: Retry,
         coalesce: float | None = None,
+        rest: bool = False,
     ) -> None:
         self.template = template
         self.origin = origin
@@ -48,6 +52,7 @@ class Request:
         self.limits = limits
         self.retry = retry
         self.coalesce = coalesce
+        self.rest = rest
 
     @property
     def forwarder(self) -> Proxy | None:
@@ -182,6 +187,7 @@ def build_request(
     timeout: Timeouts | HttpTimeout | float | NotGiven | None = NOT_GIVEN,
     coalesce: float | NotGiven | None = NOT_GIVEN,
     query: Mapping[str, object] | None = None,
+    rest: bool = False,
 ) -> Request:
     """One request out of a client's settings and a call's arguments.
 
@@ -214,4 +220,5 @@ def build_request(
         limits=settings.limits,
         retry=settings.retry,
         coalesce=settings.coalesce if isinstance(coalesce, NotGiven) else spare(coalesce),
+        rest=rest,
     )

@@ -94,12 +94,13 @@ class Reader:
         self.client.sock.close()
 
     def next(self) -> Any:
-        """The next event, or None at the end of the body."""
+        """The next event ("[DONE]" as that), or None at the end of the body."""
         while line := self._lines.readline():
             if line == b"0\r\n":
                 return None
             if line.startswith(b"data: "):
-                return json.loads(line[6:])
+                data = line[6:].strip()
+                return "[DONE]" if data == b"[DONE]" else json.loads(data)
         raise AssertionError("the body was cut")
 
     def rest(self) -> list[Any]:
@@ -147,7 +148,8 @@ def test_a_stream_that_is_left_goes_on_and_is_followed(backend: str) -> None:
         for after_number in (-1, 0, 5, len(seen) - 2, len(seen) - 1):
             query = "" if after_number < 0 else f"&starting_after={after_number}"
             with Reader(server, "GET", f"/responses/{id}?stream=true{query}") as again:
-                assert again.rest() == seen[after_number + 1 :]
+                # Where nothing is left, that is said: an empty body would look cut.
+                assert again.rest() == (seen[after_number + 1 :] or ["[DONE]"])
 
 
 def test_without_a_stream_the_answer_does_not_wait(backend: str) -> None:

@@ -248,6 +248,9 @@ def test_in_the_background(kind: str) -> None:
             range(event.sequence_number + 1, event.sequence_number + 1 + len(rest))
         )
         assert rest[-1].type == "response.completed"
+        with tokenwire.Client(api_key="key", base_url=url, max_retries=0) as ours:
+            for either in (client, ours):  # nothing is left: that is no cut
+                assert list(either.responses.retrieve(id, stream=True, starting_after=rest[-1].sequence_number)) == []
         with client.responses.stream(response_id=id, starting_after=0) as helper:
             assert helper.get_final_response().output_text == "Hello world"
         assert client.responses.retrieve(id).output_text == "Hello world"

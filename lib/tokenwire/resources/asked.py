@@ -162,7 +162,7 @@ class ResponsesCalls:
         if obfuscation is not None:
             query["include_obfuscation"] = obfuscation
         exchange = self._client._exchange(
-            "GET", _path_of(response_id), None, stream=bool(stream), query=query, **options
+            "GET", _path_of(response_id), None, stream=bool(stream), query=query, rest=after is not None, **options
         )
         if not resume:
             return exchange

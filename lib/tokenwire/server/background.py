@@ -91,7 +91,11 @@ class Follower:
         return frames
 
     def end(self) -> bytes:
-        return self._record.after(self._position, self._most)[0] if self._stream else self._record.whole()
+        record = self._record
+        if not self._stream:
+            return record.whole()
+        # Where the event that was named is the last there is, an empty body would look like one that was cut.
+        return record.after(self._position, self._most)[0] or (b"data: [DONE]\n\n" if record.told else b"")
 
     def fail(self, error: BaseException) -> bytes:
         return b""  # a Record that fails has told so in its frames

@@ -53,6 +53,11 @@ class Record:
         """The response object as it is now, as JSON."""
         return self._session.whole() if self._whole is None else self._whole
 
+    @property
+    def told(self) -> bool:
+        """Whether it has ended, and its events tell how."""
+        return self._whole is not None
+
     # -- for whoever reads it --------------------------------------------------
 
     def after(self, position: int, most: int) -> tuple[bytes, int]:
