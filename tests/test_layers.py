@@ -55,6 +55,7 @@ HOUSE = [
     "sending",
     "exchange",
     "resume",
+    "source",
     "streams",
     "helper_streams",
     "raw_response",

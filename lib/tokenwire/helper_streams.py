@@ -13,14 +13,14 @@ from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
 from tokenwire.families.chat_events import ChatCompletionStreamEvent
 from tokenwire.family import Family, Helper
-from tokenwire.streams import AsyncStream, Source, Stream
+from tokenwire.source import Source
+from tokenwire.streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from tokenwire.families.chat_types import ParsedChatCompletion
     from tokenwire.families.responses import (
         ParsedResponse,
         ParsedResponseStreamEvent as _ResponseEvent,  # noqa: F401 - only type checkers can subscript it
-        Response,
     )
 
 __all__ = [
@@ -78,11 +78,6 @@ class AsyncChatCompletionStream(AsyncHelperStream[ChatCompletionStreamEvent[T]],
         snapshot: ParsedChatCompletion[T] = self._source.snapshot()
         return snapshot
 
-    @property
-    def snapshot(self) -> ParsedChatCompletion[T]:
-        """As current_completion_snapshot."""
-        return self.current_completion_snapshot
-
 
 class AsyncResponseStream(AsyncHelperStream["_ResponseEvent[T]"], Generic[T]):
     """`async for event in stream`: the wire's events, deltas with `snapshot`. As AsyncStream."""
@@ -96,12 +91,6 @@ class AsyncResponseStream(AsyncHelperStream["_ResponseEvent[T]"], Generic[T]):
         """
         final: ParsedResponse[T] = await self._final()
         return final
-
-    @property
-    def snapshot(self) -> Response:
-        """The Response as far as it came: a value."""
-        snapshot: Response = self._source.snapshot()
-        return snapshot
 
 
 # -- sync ----------------------------------------------------------------------
@@ -133,11 +122,6 @@ class ChatCompletionStream(HelperStream[ChatCompletionStreamEvent[T]], Generic[T
         snapshot: ParsedChatCompletion[T] = self._source.snapshot()
         return snapshot
 
-    @property
-    def snapshot(self) -> ParsedChatCompletion[T]:
-        """As current_completion_snapshot."""
-        return self.current_completion_snapshot
-
 
 class ResponseStream(HelperStream["_ResponseEvent[T]"], Generic[T]):
     """`for event in stream`: the wire's events, deltas with `snapshot`. As Stream."""
@@ -146,12 +130,6 @@ class ResponseStream(HelperStream["_ResponseEvent[T]"], Generic[T]):
         """As AsyncResponseStream.get_final_response."""
         final: ParsedResponse[T] = self.until_done()._source.final()
         return final
-
-    @property
-    def snapshot(self) -> Response:
-        """The Response as far as it came: a value."""
-        snapshot: Response = self._source.snapshot()
-        return snapshot
 
 
 # -- managers ------------------------------------------------------------------

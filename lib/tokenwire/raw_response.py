@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar, cast
 from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
 from tokenwire.family import Family
-from tokenwire.streams import AsyncStream, Source, Stream
+from tokenwire.source import Source
+from tokenwire.streams import AsyncStream, Stream
 from tokenwire.whole import WholeBody
 from tokenwire.wire.heads import Headers, ResponseHead
 

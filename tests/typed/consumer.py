@@ -64,6 +64,7 @@ def chat() -> None:
     assert_type(stream.response.status_code, int)
     assert_type(stream.response.request_id, str | None)
     assert_type(stream.stats, tokenwire.Stats)
+    assert_type(stream.snapshot, ChatCompletion | None)
 
     parsed = client.chat.completions.parse(model="m", messages=MESSAGES, response_format=Verse)
     assert_type(parsed, ParsedChatCompletion[Verse])
@@ -108,6 +109,7 @@ def chat_events() -> None:
         assert_type(final, ParsedChatCompletion[Verse])
         assert_type(final.choices[0].message.parsed, Verse | None)
         assert_type(stream.current_completion_snapshot, ParsedChatCompletion[Verse])
+        assert_type(stream.snapshot, ParsedChatCompletion[Verse])
         assert_type(stream.until_done(), tokenwire.ChatCompletionStream[Verse])
 
     with client.chat.completions.stream(model="m", messages=MESSAGES, temperature=1) as plain:
@@ -123,6 +125,7 @@ async def async_chat() -> None:
     assert_type(await aclient.chat.completions.create(model="m", messages=MESSAGES), ChatCompletion)
     stream = await aclient.chat.completions.create(model="m", messages=MESSAGES, stream=True)
     assert_type(stream, AsyncStream[ChatCompletionChunk])
+    assert_type(stream.snapshot, ChatCompletion | None)
     async with stream:
         async for chunk in stream:
             assert_type(chunk, ChatCompletionChunk)
@@ -163,6 +166,7 @@ def responses() -> None:
 
     stream = client.responses.create(model="m", input=MESSAGES, stream=True)
     assert_type(stream, Stream[ResponseStreamEvent])
+    assert_type(stream.snapshot, Response | None)
     for event in stream:
         if event.type == "response.output_text.delta":
             assert_type(event.delta, str)
@@ -193,6 +197,7 @@ def response_events() -> None:
         assert_type(final, ParsedResponse[Verse])
         assert_type(final.output_parsed, Verse | None)
         assert_type(final.output_text, str)
+        assert_type(stream.snapshot, Response)
     with client.responses.stream(model="m", input="Hello") as plain:
         assert_type(plain.get_final_response(), ParsedResponse[None])
 
@@ -201,6 +206,7 @@ async def async_responses() -> None:
     assert_type(await aclient.responses.create(model="m", input="Hello"), Response)
     stream = await aclient.responses.create(model="m", input="Hello", stream=True)
     assert_type(stream, AsyncStream[ResponseStreamEvent])
+    assert_type(stream.snapshot, Response | None)
     async with aclient.responses.stream(model="m", input="Hello", text_format=Verse) as helped:
         assert_type(helped, tokenwire.AsyncResponseStream[Verse])
         async for event in helped:

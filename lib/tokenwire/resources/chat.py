@@ -12,7 +12,8 @@ from tokenwire.resources.asked import ChatCalls
 from tokenwire.resources.calls import Message, Sender
 from tokenwire.resources.raw import AsyncCompletionsWithRawResponse, CompletionsWithRawResponse
 from tokenwire.settings import NOT_GIVEN, NotGiven
-from tokenwire.streams import AsyncStream, Source, Stream
+from tokenwire.source import Source
+from tokenwire.streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from tokenwire.families.chat_types import ChatCompletion, ChatCompletionChunk, ParsedChatCompletion

@@ -12,7 +12,8 @@ from tokenwire.resources.asked import ResponsesCalls
 from tokenwire.resources.calls import Message
 from tokenwire.resources.raw import AsyncResponsesWithRawResponse, ResponsesWithRawResponse
 from tokenwire.settings import NOT_GIVEN, NotGiven
-from tokenwire.streams import AsyncStream, Source, Stream
+from tokenwire.source import Source
+from tokenwire.streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from tokenwire.families.responses import ParsedResponse, Response, ResponseStreamEvent
