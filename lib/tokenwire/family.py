@@ -40,7 +40,7 @@ class Reading(Protocol):
     """
 
     like: object
-    texts: list[str]
+    texts: Sequence[str]
 
     def run(self, payloads: list[bytes], /) -> list[Any]:
         """The events that these payloads are, up to the first that only `Family.decode` can read."""

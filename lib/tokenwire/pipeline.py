@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from tokenwire.errors import APIError, StreamDecodeError, StreamTruncatedError
 from tokenwire.families.faults import error_in
-from tokenwire.family import Accumulator, Family, Helper
+from tokenwire.family import Accumulator, Family, Helper, Reading
 from tokenwire.frames import DONE, Frames, is_done
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.refusals import NO_JSON, json_in
@@ -74,7 +74,7 @@ class EventPipeline(Frames):
         super().__init__(connection, head, limits, views=False)
         self._family = family
         self._decode = family.decode
-        self._reading = family.Reading()
+        self._reading: Reading | None = None  # from the first run on: a stream that waits has none
         self.accumulator = family.Accumulator() if accumulator is None else accumulator
         #: Takes events of the wire in, and gives those that the consumer is to see.
         self._take_in: Callable[..., list[Any]] = self.accumulator.add_run
@@ -97,6 +97,8 @@ class EventPipeline(Frames):
         elif chunks.settled or chunks.in_step:
             payloads = chunks.take(self._buffer)
             reading = self._reading
+            if reading is None:
+                self._reading = reading = self._family.Reading()
             decoded = reading.run(payloads)
             self.events += len(decoded)
             events = self._take_in(decoded, reading.like, reading.texts)

@@ -16,7 +16,7 @@ puts something new into each event gains nothing by it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -77,7 +77,7 @@ class Alike:
         self._misses = 0  # runs, in a row, that began with something else
         self._tries = _TRIES if compiled is not None else 0
         self.like: object = None
-        self.texts: list[str] = []
+        self.texts: Sequence[str] = ()
 
     def run(self, payloads: list[bytes]) -> list[Any]:
         """The events that these payloads are, up to the first that is not read strictly."""
