@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -99,6 +100,15 @@ def pipeline(says: Script, family: str, count: int, bulk: bool) -> None:
     assert whole.events >= count
 
 
+def unknown(says: Script, family: str, count: int, bulk: bool) -> None:
+    """The pipeline, where each event has a field that no type knows: as many servers send them."""
+    ticks = []
+    for tick in says.ticks:
+        data = tick[tick.index(b"\n") + 1 : -2].replace(b"}\n\n", b',"provider":"somebody"}\n\n')
+        ticks.append(b"%x\r\n%b\r\n" % (len(data), data))
+    pipeline(replace(says, ticks=ticks), family, count, bulk)
+
+
 def request(says: Script, family: str, count: int, bulk: bool) -> None:
     """Whole requests on one connection, one token an answer: what is ours of their cost, without a socket."""
     answer = script(family, "text", 1)
@@ -128,6 +138,7 @@ PARTS: dict[str, tuple[Callable[[Script, str, int, bool], None], bool]] = {
     "helper events": (helper, False),
     "pipeline, one": (pipeline, False),
     "pipeline, bulk": (pipeline, True),
+    "unknown field, bulk": (unknown, True),
     "request": (request, False),
 }
 

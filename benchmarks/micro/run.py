@@ -33,6 +33,7 @@ NAMES = (
     "helper events",
     "pipeline, one",
     "pipeline, bulk",
+    "unknown field, bulk",
     "request",
 )
 FEW, MORE = 500, 2500

@@ -92,9 +92,18 @@ class EventPipeline(Frames):
         Afterwards look at `done` and `failure`.
         """
         chunks = self._whole_chunks
+        events: list[Any] = []
+        frames: list[Frame] | None = None
         if chunks is None or not (chunks.settled or self._preface is None):  # the first event shows it is a stream
-            events, frames = [], self._frames()
-        elif chunks.settled or chunks.in_step:
+            frames = self._frames()
+        elif not (chunks.settled or chunks.in_step):
+            frames = self._frames(one=True)  # what is under way
+            if chunks.in_step and self._breach is None:
+                frames = frames + _nameless(chunks.take(self._buffer)) if frames else None  # or it was a chunk's end
+            if frames is not None and self._breach is None and not chunks.settled:
+                frames += self._frames()
+        if frames is None:
+            assert chunks is not None
             payloads = chunks.take(self._buffer)
             reading = self._reading
             if reading is None:
@@ -108,12 +117,6 @@ class EventPipeline(Frames):
                 return events
             frames = _nameless(payloads[len(decoded) :])
             if not chunks.settled:
-                frames += self._frames()
-        else:
-            events, frames = [], self._frames(one=True)  # what is under way
-            if chunks.in_step and self._breach is None:
-                frames += _nameless(chunks.take(self._buffer))
-            if not chunks.settled and self._breach is None:
                 frames += self._frames()
         self._read(frames, events)
         if not self.done:

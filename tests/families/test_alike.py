@@ -53,7 +53,7 @@ def tokens(family: ModuleType, count: int) -> list[bytes]:
 
 def learned(family: ModuleType, payload: bytes | None = None) -> Alike:
     """One that knows this event's like."""
-    reading = Alike(family.decode_run)
+    reading = family.Reading()
     reading.run([payload] * 20 if payload else tokens(family, 20))
     return reading
 
@@ -110,7 +110,40 @@ def test_the_texts_of_each_kind_of_delta() -> None:
         events = reading.run([payload] * 2)
         assert reading.like is not None, payload
         assert reading.texts == [text] * 2
-        assert told(events) == told(family.decode_run([payload] * 2))
+        assert told(events) == told([family.decode(payload)] * 2)
+
+
+FILTERED = {"content_filter_results": {"hate": {"filtered": False, "severity": "safe"}, "scores": [0.5, -1, 2**70]}}
+
+
+@pytest.mark.parametrize(
+    ("family", "payload"),
+    [
+        pytest.param(chat, chunk({"content": "a"}, provider="P", citations=["a.example"]), id="chat-in the chunk"),
+        pytest.param(chat, written({"choices": [{"delta": {"content": "a"}, **FILTERED}]}), id="chat-in the choice"),
+        pytest.param(chat, chunk({"content": "a", "token_id": 7, "more": FILTERED}), id="chat-in the delta"),
+        pytest.param(chat, chunk({"content": "a"}, system_fingerprint=7), id="chat-of another type"),
+        pytest.param(responses, text_delta("a", provider="P", **FILTERED), id="responses"),
+    ],
+)
+def test_unknown_fields_are_there_in_each_event_anew(family: ModuleType, payload: bytes) -> None:
+    assert family.decode_run([payload]) == []  # the strict reading refuses it
+    reading = family.Reading()
+    assert reading.run([payload] * 20) == []
+    run = [payload, payload.replace(b'"a"', b'"\\u6708"')]
+    for _ in range(2):
+        events = reading.run(run)
+        assert reading.like is not None
+        assert told(events) == told(list(map(family.decode, run)))
+        assert [event.model_extra for event in events] == [family.decode(payload).model_extra] * 2
+        for event in events:
+            for value in event.model_extra.values():
+                getattr(value, "clear", str)()
+            event.__dict__["new"] = 1
+            if family is chat:
+                event.choices[0].delta.__dict__.clear()
+                for found in event.choices[0].__dict__.values():
+                    found["scores"].append("changed")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -134,7 +167,7 @@ def test_what_one_reader_does_to_an_event_the_next_does_not_see(family: ModuleTy
 
 
 def test_the_event_that_was_learned_from_is_the_users_too() -> None:
-    reading = Alike(chat.decode_run)
+    reading = chat.Reading()
     events = reading.run(tokens(chat, 20))
     assert reading.like is None  # these were read strictly
     events[-1].choices[0].delta.content = "changed"
@@ -233,6 +266,9 @@ CHAT = [
     chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
     chunk({"content": "d", "new": 1}),
     chunk({}, "stop"),
+    chunk({"content": "e"}, provider="P"),
+    chunk({"content": "f", "reasoning_trace": "t"}),
+    chunk({"content": "g"}, provider="P", choices=[{"delta": {"content": "g"}, "index": 0, "new": ["n"]}]),
 ]
 ITEM = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": []}
 ADDED = {"type": "response.output_item.added", "output_index": 0, "sequence_number": 1}
@@ -250,9 +286,12 @@ RESPONSES = [
     written({**WHOLE, "text": "whole", "sequence_number": 9}),
     written({"type": "response.refusal.delta", **PLACE, "content_index": 0, "delta": "no"}),
     written({"type": "response.function_call_arguments.delta", "item_id": "fc", "output_index": 2, "delta": "{"}),
+    text_delta("p", provider="P"),
+    text_delta("q", item="msg_2", new={"a": []}),
+    written({"type": "response.of_tomorrow.delta", "delta": "t"}),
 ]
-REPEATED = {0, 1, 2, 3, 4, 5, 11, 13}
-runs = st.lists(st.tuples(st.integers(0, 13), st.integers(1, 20)), min_size=1, max_size=25)
+REPEATED = {0, 1, 2, 3, 4, 5, 11, 13, 14, 15, 16}
+runs = st.lists(st.tuples(st.integers(0, 16), st.integers(1, 20)), min_size=1, max_size=25)
 
 
 def payloads_of(family: ModuleType, chosen: list[tuple[int, int]]) -> list[bytes]:
@@ -275,7 +314,7 @@ def snapshot_of(taker: Any) -> Any:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_run_after_run_of_the_same_kind(family: ModuleType) -> None:
     reading, together, helper, alone = (
-        Alike(family.decode_run),
+        family.Reading(),
         family.Accumulator(),
         family.Helper(),
         family.Accumulator(),
@@ -299,7 +338,7 @@ def test_run_after_run_of_the_same_kind(family: ModuleType) -> None:
 @given(runs, st.lists(st.integers(1, 40), max_size=20))
 @settings(max_examples=150)
 def test_what_they_add_up_to_is_the_same(family: ModuleType, chosen: list[tuple[int, int]], sizes: list[int]) -> None:
-    reading, together, alone = Alike(family.decode_run), family.Accumulator(), family.Accumulator()
+    reading, together, alone = family.Reading(), family.Accumulator(), family.Accumulator()
     for run in cut(payloads_of(family, chosen), sizes):
         events = reading.run(run)
         together.add_run(events, reading.like, reading.texts)
@@ -314,7 +353,7 @@ def test_what_they_add_up_to_is_the_same(family: ModuleType, chosen: list[tuple[
 @given(runs, st.lists(st.integers(1, 40), max_size=20))
 @settings(max_examples=100)
 def test_the_helpers_events_are_the_same(family: ModuleType, chosen: list[tuple[int, int]], sizes: list[int]) -> None:
-    reading, together, alone = Alike(family.decode_run), family.Helper(), family.Helper()
+    reading, together, alone = family.Reading(), family.Helper(), family.Helper()
     for run in cut(payloads_of(family, chosen), sizes):
         events = reading.run(run)
         found = together.events(events, reading.like, reading.texts)
@@ -333,16 +372,16 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     found: list[bytes] = []
     learn = alike._template
 
-    def noted(decode_run: Any, event: Any, payload: bytes) -> Any:
+    def noted(decode: Any, payload: bytes) -> Any:
         found.append(payload)
-        return learn(decode_run, event, payload)
+        return learn(decode, payload)
 
     monkeypatch.setattr(alike, "_template", noted)
     return found
 
 
 def test_a_short_answer_learns_nothing(lessons: list[bytes]) -> None:
-    reading = Alike(chat.decode_run)
+    reading = chat.Reading()
     for payload in tokens(chat, 15):
         reading.run([payload])
     assert lessons == []
@@ -363,7 +402,7 @@ def test_what_a_stream_has_come_to_say_is_learned_anew(lessons: list[bytes]) -> 
 
 
 def test_a_server_that_always_says_something_new_is_given_up(lessons: list[bytes]) -> None:
-    reading = Alike(chat.decode_run)
+    reading = chat.Reading()
     run = [chunk({"content": "a"}, id=f"chatcmpl-{number}") for number in range(200)]
     for payload in run:
         assert told(reading.run([payload])) == told(chat.decode_run([payload]))
@@ -371,7 +410,7 @@ def test_a_server_that_always_says_something_new_is_given_up(lessons: list[bytes
 
 
 def test_one_that_was_of_use_does_not_count(lessons: list[bytes]) -> None:
-    reading = Alike(chat.decode_run)
+    reading = chat.Reading()
     for number in range(10):
         run = [chunk({"content": "a"}, id=f"chatcmpl-{number}")]
         for _ in range(4):
@@ -382,7 +421,7 @@ def test_one_that_was_of_use_does_not_count(lessons: list[bytes]) -> None:
 
 
 def test_two_choices_by_turns_are_each_read_right() -> None:
-    reading = Alike(chat.decode_run)
+    reading = chat.Reading()
     run = [chunk({"content": "a"}, index=number % 2) for number in range(40)]
     assert told(reading.run(run)) == told(chat.decode_run(run))
     assert told(reading.run(run)) == told(chat.decode_run(run))
@@ -400,13 +439,13 @@ UNUSUAL = {
     "log probabilities": written({"choices": [choice_of({}, logprobs={"content": []})]}),
     "a list of numbers": written({"choices": [choice_of({"reasoning_details": [1]})]}),
     "two calls": written({"choices": [choice_of({"tool_calls": [{"index": 0}, {"index": 1}]})]}),
+    "an error": b'{"error":{"message":"no","content":"a"}}',
     "two branches": written({"choices": [choice_of({"tool_calls": [{"function": {"name": "f"}}]})], "usage": {}}),
 }
 
 
 @pytest.mark.parametrize("payload", UNUSUAL.values(), ids=UNUSUAL)
 def test_what_is_no_chain_of_records_with_one_text_is_never_learned(payload: bytes, lessons: list[bytes]) -> None:
-    assert chat.decode_run([payload])  # it is read strictly, or nobody would come to learn it
     reading = learned(chat, payload)
     assert told(reading.run([payload])) == told(chat.decode_run([payload]))
     assert reading.like is None
@@ -414,14 +453,14 @@ def test_what_is_no_chain_of_records_with_one_text_is_never_learned(payload: byt
 
 
 def test_a_template_is_tried_before_it_is_believed() -> None:
-    def backwards(payloads: list[bytes]) -> list[Any]:
-        events = chat.decode_run(payloads)
-        for event in events:
-            delta = event.choices[0].delta
-            delta.content = delta.content[::-1]
-        return events
+    def backwards(payload: bytes) -> Any:
+        event = chat.decode(payload)
+        delta = event.choices[0].delta
+        assert isinstance(delta.content, str)
+        delta.content = delta.content[::-1]
+        return event
 
-    reading = Alike(backwards)
+    reading = Alike(lambda payloads: [backwards(payload) for payload in payloads], backwards)
     for _ in range(3):
         events = reading.run([chunk({"content": "abc"})] * 20)
         assert events[0].choices[0].delta.content == "cba"
@@ -486,7 +525,10 @@ NEW = (chat.ChoiceDelta, -1)
         ({"steps": ()}, ValueError),
         ({"steps": ((CONTENT, 0),)}, ValueError),
         ({"steps": (NEW, (CONTENT, 1))}, ValueError),
-        ({"steps": (NEW, (CONTENT, -6))}, ValueError),
+        ({"steps": (NEW, (CONTENT, -5))}, ValueError),
+        ({"steps": (NEW, (CONTENT, 2**70))}, OverflowError),
+        ({"steps": (NEW, (CONTENT, "0"))}, TypeError),
+        ({"steps": ((CONTENT, dict), NEW)}, ValueError),
         ({"steps": (NEW, (CONTENT, -3))}, ValueError),
         ({"steps": (NEW, NEW)}, ValueError),
         ({"steps": (NEW, NEW, NEW)}, ValueError),

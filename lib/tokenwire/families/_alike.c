@@ -25,7 +25,7 @@
 #include <string.h>
 
 /* What a step does with its object: a source that is not negative is the number of a hole. The names are alike.py's. */
-enum { COPY = -1, SET_PAYLOAD = -2, SET_COPY = -3, SET_LIST_OF_COPY = -4, SET_NEW_LIST = -5 };
+enum { COPY = -1, SET_PAYLOAD = -2, SET_COPY = -3, SET_LIST_OF_COPY = -4, SET_MADE = -5 };
 
 enum { MOST_HOLES = 8 };
 
@@ -36,6 +36,7 @@ typedef struct {
     PyObject *object;  /* what makes a copy, by a call without arguments; else the descriptor of a field */
     descrsetfunc set;  /* the descriptor's own, NULL for a copy */
     Py_ssize_t source;
+    PyObject *maker;   /* for SET_MADE: makes the value, by a call without arguments; else NULL */
 } Step;
 
 typedef struct {
@@ -146,12 +147,12 @@ read_values(const Template *self, const char *at, const char *end, PyObject **va
 
 /* -- Making ----------------------------------------------------------------------- */
 
-/* What a step sets, as a new reference, or NULL with an exception set. copy: the last one; its reference is taken. */
+/* What a step sets, as a new reference, or NULL with an exception set. last: a copy, whose reference is taken. */
 static PyObject *
-source_of(Py_ssize_t source, PyObject *payload, PyObject **values, PyObject **last)
+value_of(const Step *step, PyObject *payload, PyObject **values, PyObject **last)
 {
     PyObject *found = NULL;
-    switch (source) {
+    switch (step->source) {
     case SET_PAYLOAD:
         Py_INCREF(payload);
         return payload;
@@ -166,11 +167,11 @@ source_of(Py_ssize_t source, PyObject *payload, PyObject **values, PyObject **la
             *last = NULL;
         }
         return found;
-    case SET_NEW_LIST:
-        return PyList_New(0);
+    case SET_MADE:
+        return PyObject_CallNoArgs(step->maker);
     default:
-        Py_INCREF(values[source]);
-        return values[source];
+        Py_INCREF(values[step->source]);
+        return values[step->source];
     }
 }
 
@@ -188,7 +189,7 @@ make(const Template *self, PyObject *payload, PyObject **values)
             }
         }
         else {
-            PyObject *value = source_of(step->source, payload, values, &last);
+            PyObject *value = value_of(step, payload, values, &last);
             if (value == NULL) {
                 goto failed;
             }
@@ -252,26 +253,25 @@ done:
 
 /* -- Its life --------------------------------------------------------------------- */
 
-static bool
-is_known(const Template *self, Py_ssize_t source, bool copied)
-{
-    return source < self->holes && source >= SET_NEW_LIST && (source == COPY || copied);
-}
-
 /* One step, out of (object, source). copies: how many copies are there that no step has set yet. */
 static int
 learn_step(Template *self, Step *step, PyObject *pair, int *copies)
 {
-    PyObject *object;
+    PyObject *object, *source;
     if (!PyTuple_Check(pair)) {
         PyErr_SetString(PyExc_TypeError, "a step is a pair");
         return -1;
     }
-    if (!PyArg_ParseTuple(pair, "On;a step is an object and a source", &object, &step->source)) {
+    if (!PyArg_ParseTuple(pair, "OO;a step is an object and a source", &object, &source)) {
         return -1;
     }
-    if (!is_known(self, step->source, *copies > 0)) {
-        PyErr_Format(PyExc_ValueError, "no step has the source %zd here", step->source);
+    bool made = PyCallable_Check(source);
+    step->source = made ? SET_MADE : PyLong_AsSsize_t(source);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (step->source >= self->holes || (step->source <= SET_MADE && !made) || (step->source != COPY && *copies < 1)) {
+        PyErr_Format(PyExc_ValueError, "no step has the source %R here", source);
         return -1;
     }
     if (step->source == COPY) {
@@ -293,6 +293,10 @@ learn_step(Template *self, Step *step, PyObject *pair, int *copies)
     }
     Py_INCREF(object);
     step->object = object;
+    if (made) {
+        Py_INCREF(source);
+        step->maker = source;
+    }
     return 0;
 }
 
@@ -338,7 +342,8 @@ stands_between(PyObject *literal, char before, char behind)
 PyDoc_STRVAR(Template_doc,
 "Template(literals, kinds, text, steps, unescape)\n--\n\n"
 "literals: bytes, one more than there are holes. kinds: \"s\" or \"i\" for each hole. text: which hole is the text.\n"
-"steps: pairs of what makes a copy, or the descriptor of a field, and a source. unescape: reads a JSON string.");
+"steps: pairs of what makes a copy, or the descriptor of a field, and a source. unescape: reads a JSON string.\n"
+"A source that is callable makes what is set.");
 
 static PyObject *
 Template_new(PyTypeObject *type, PyObject *args, PyObject *named)
@@ -387,6 +392,7 @@ Template_dealloc(Template *self)
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     for (Py_ssize_t n = 0; n < self->steps; n++) {
         Py_DECREF(self->step[n].object);
+        Py_XDECREF(self->step[n].maker);
     }
     PyMem_Free(self->step);
     Py_XDECREF(self->literals);

@@ -8,7 +8,7 @@ class Template:
         literals: tuple[bytes, ...],
         kinds: str,
         text: int,
-        steps: tuple[tuple[Any, int], ...],
+        steps: tuple[tuple[Any, int | Callable[[], Any]], ...],
         unescape: Callable[[bytes], str],
     ) -> Template: ...
     def read(self, payloads: list[bytes], /) -> tuple[list[Any], list[str]]: ...

@@ -74,8 +74,8 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
 decode_run = functools.partial(strict_run, _strict_chunk, _strict_chunks)
 """The events that these payloads are, up to the first that is not read strictly: that is `decode`'s."""
 
-Reading = functools.partial(Alike, decode_run)
-"""The same for the runs of one stream, one after the other: see alike.py."""
+Reading = functools.partial(Alike, decode_run, decode)
+"""What reads the runs of one stream, one after the other: see alike.py."""
 
 
 def decode_whole(payload: bytes | bytearray) -> ChatCompletion:

@@ -10,9 +10,10 @@ slow path, which believes nothing about shapes. Nothing is built before
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .chat_calls import Log, says
 from .chat_choice import Change, ChoiceLog
@@ -20,6 +21,23 @@ from .chat_types import ChatCompletion, ChatCompletionChunk, ChunkChoice, Comple
 from .partial import GrowingText
 
 __all__ = ["Accumulator"]
+
+_others: Final = operator.attrgetter(
+    "tool_calls", "refusal", "reasoning_content", "reasoning", "reasoning_details", "function_call", "audio"
+)
+
+
+def _brings_text_alone(event: ChatCompletionChunk) -> bool:
+    """Whether a second chunk like this one would add its text to a choice, and nothing else anywhere.
+
+    It has one choice, and no other object in itself (see alike.py). Unknown fields of its own may be there: of those
+    the latest word is believed.
+    """
+    choice = event.choices[0]
+    delta = choice.delta
+    if choice.__dict__ or delta.__dict__ or choice.finish_reason or choice.logprobs or any(_others(delta)):
+        return False
+    return type(choice.index) is int and type(delta.content) is str
 
 
 class Accumulator:
@@ -102,9 +120,10 @@ class Accumulator:
             return events
         take = self.take
         for event in events:
-            log = take(event)
-        if like is not None and log.__class__ is ChoiceLog:
-            self._like, self._write = like, log.extend_content  # those to come are plain, too, and go there
+            take(event)
+        if like is not None and _brings_text_alone(event):
+            # Those to come are like this one: their text goes where its text went.
+            self._like, self._write = like, self.log_of(event.choices[0].index).extend_content
         return events
 
     def _add_any(self, event: ChatCompletionChunk) -> list[tuple[ChoiceLog, list[Change]]]:

@@ -61,8 +61,8 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
 decode_run = functools.partial(strict_run, _strict_event, _strict_events)
 """The events that these payloads are, up to the first that is not read strictly: that is `decode`'s."""
 
-Reading = functools.partial(Alike, decode_run)
-"""The same for the runs of one stream, one after the other: see alike.py."""
+Reading = functools.partial(Alike, decode_run, decode)
+"""What reads the runs of one stream, one after the other: see alike.py."""
 
 
 def decode_whole(payload: _Payload) -> Response:
