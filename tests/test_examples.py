@@ -71,7 +71,7 @@ def test_deadline() -> None:
             went.set()
 
     with serving(slow, backend="asyncio") as served:
-        cut = Threaded(lambda: run("deadline.py", "1.5", "stop", env=ways(served.url)))  # the other does not wait
+        cut = Threaded(lambda: run("deadline.py", "4", "stop", env=ways(served.url)))  # the other does not wait
         assert run("deadline.py", "60", "go on", env=ways(served.url)) == "The moon\n[whole]\n"
         assert cut.result() == "The moon\n[cut by the deadline]\n"
         assert went.wait(PATIENCE), "the server was not told"

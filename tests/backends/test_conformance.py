@@ -134,7 +134,7 @@ def test_a_handshake_has_a_deadline(way: Way) -> None:
         async def main() -> None:
             origin = listener.origin._replace(scheme="https")
             with pytest.raises(TimeoutError):
-                await way.backend.connect(origin, trusting(), way.backend.now() + 0.05)
+                await way.backend.connect(origin, trusting(), way.backend.now() + 0.5)
 
         way.run(main)
         with listener.accept() as peer:
