@@ -384,6 +384,32 @@ def test_reset(way: Way, tls: bool) -> None:
 
 
 @ways
+def test_what_came_before_a_reset_comes_first(way: Way) -> None:
+    """A server that refuses a request while it is sent answers, and closes: whatever we send then is reset."""
+    backend = way.backend
+
+    async def main() -> None:
+        async with connected(backend, False) as (transport, peer):
+
+            def refuse() -> None:
+                assert peer.recv(1)
+                peer.sendall(BIG[:30_000])
+                peer.close()  # with all the rest unread
+
+            refusing = Threaded(refuse)
+            with pytest.raises(OSError, match=r"(?i)reset|broken"):
+                await transport.send(BIG * 4, backend.now() + PATIENCE)
+            refusing.result()
+            buffer, answer = ReceiveBuffer(), bytearray()
+            with contextlib.suppress(OSError):  # the reset may be told again behind it
+                while await transport.poll(buffer):
+                    answer += taken(buffer)
+            assert answer == BIG[:30_000]
+
+    way.run(main)
+
+
+@ways
 @plain_and_tls
 def test_aclose(way: Way, tls: bool) -> None:
     async def main() -> None:

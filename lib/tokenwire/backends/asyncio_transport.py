@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenwire.backends.asyncio_waits import Arrival, expire, let_others_run
-from tokenwire.backends.sockets import tune
+from tokenwire.backends.sockets import rest_of, tune
 from tokenwire.backends.ticks import HAS_EPOLL, Delayed
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -130,6 +130,10 @@ class AsyncioTransport(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        if exc is not None and self.sock is not None:
+            # Who refuses what we are sending answers first. The loop closes the socket behind this call.
+            self._buffer = last = rest_of(self.sock, self._buffer, self._unseen)
+            self._unseen = len(last)
         if self._error is None and not self._eof:  # an abort of ours, or the peer's end, came first
             self._error = exc
         self._stop_timer()

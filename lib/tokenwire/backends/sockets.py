@@ -6,7 +6,9 @@ import contextlib
 import socket
 from typing import Any, Final
 
-__all__ = ["bound", "bound_unix", "reserved", "tune"]
+from tokenwire.wire.buffer import ReceiveBuffer
+
+__all__ = ["bound", "bound_unix", "reserved", "rest_of", "tune"]
 
 #: Keep-alive, in seconds and probes, where the platform lets us say. Idle 60: well within the shortest time after which
 #: gateways forget a silent connection (Azure 240 s, AWS 350 s). A peer that has vanished is noticed after 60 + 5 x 30
@@ -70,3 +72,15 @@ def tune(sock: Any) -> None:
             option = getattr(socket, name, None)
             if option is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def rest_of(sock: socket.socket, early: ReceiveBuffer, unseen: int) -> ReceiveBuffer:
+    """What a broken connection has brought and nobody has seen: the last unseen bytes of a buffer, which leave it, and
+    behind them what the kernel still holds, as far as there is room."""
+    rest = ReceiveBuffer()
+    rest.feed(memoryview(early.data)[early.end - unseen : early.end])
+    early.end -= unseen
+    with contextlib.suppress(OSError):  # the kernel holds no more
+        while not rest.full and (count := sock.recv_into(rest.get_buffer())):
+            rest.buffer_updated(count)
+    return rest
