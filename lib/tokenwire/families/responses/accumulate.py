@@ -55,7 +55,7 @@ class Accumulator(Naming):
         "_item_id",
         "_last",
         "_lifecycle",
-                "_output_index",
+        "_output_index",
         "_write",
         "complete",
         "like",
