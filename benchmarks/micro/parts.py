@@ -20,7 +20,7 @@ from tokenwire.backends.memory import REQUEST, MemoryBackend
 from tokenwire.backends.sync import run
 from tokenwire.families import chat, responses
 from tokenwire.pipeline import EventPipeline
-from tokenwire.wire.body import ChunkedReader
+from tokenwire.wire.body import ChunkedReader, chunk
 from tokenwire.wire.buffer import ReceiveBuffer
 from tokenwire.wire.http1 import ClientConnection
 from tokenwire.wire.sse import Decoder
@@ -102,10 +102,8 @@ def pipeline(says: Script, family: str, count: int, bulk: bool) -> None:
 
 def unknown(says: Script, family: str, count: int, bulk: bool) -> None:
     """The pipeline, where each event has a field that no type knows: as many servers send them."""
-    ticks = []
-    for tick in says.ticks:
-        data = tick[tick.index(b"\n") + 1 : -2].replace(b"}\n\n", b',"provider":"somebody"}\n\n')
-        ticks.append(b"%x\r\n%b\r\n" % (len(data), data))
+    datas = (tick[tick.index(b"\n") + 1 : -2] for tick in says.ticks)
+    ticks = [chunk(data.replace(b"}\n\n", b',"provider":"somebody"}\n\n')) for data in datas]
     pipeline(replace(says, ticks=ticks), family, count, bulk)
 
 

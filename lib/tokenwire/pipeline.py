@@ -92,17 +92,10 @@ class EventPipeline(Frames):
         Afterwards look at `done` and `failure`.
         """
         chunks = self._whole_chunks
-        events: list[Any] = []
-        frames: list[Frame] | None = None
-        if chunks is None or not (chunks.settled or self._preface is None):  # the first event shows it is a stream
-            frames = self._frames()
-        elif not (chunks.settled or chunks.in_step):
-            frames = self._frames(one=True)  # what is under way
-            if chunks.in_step and self._breach is None:
-                frames = frames + _nameless(chunks.take(self._buffer)) if frames else None  # or it was a chunk's end
-            if frames is not None and self._breach is None and not chunks.settled:
-                frames += self._frames()
-        if frames is None:
+        frames = None if chunks is not None and chunks.settled else self._unless_a_run()
+        if frames is not None:
+            events: list[Any] = []
+        else:
             assert chunks is not None
             payloads = chunks.take(self._buffer)
             reading = self._reading
@@ -125,6 +118,22 @@ class EventPipeline(Frames):
             elif self._body.reader.complete:
                 self._judge(events, None)
         return events
+
+    def _unless_a_run(self) -> list[Frame] | None:
+        """The frames of a read; None where the buffer begins with a chunk and an event, for WholeChunks to take."""
+        chunks = self._whole_chunks
+        if chunks is None or self._preface is not None:  # the first event shows it is a stream
+            return self._frames()
+        if chunks.in_step:
+            return None
+        frames = self._frames(one=True)  # what is under way
+        if chunks.in_step and self._breach is None:
+            if not frames:
+                return None  # it was the end of a chunk
+            frames += _nameless(chunks.take(self._buffer))
+        if self._breach is None and not chunks.settled:
+            frames += self._frames()
+        return frames
 
     def _read(self, frames: list[Frame], events: list[Any]) -> None:
         """Append what these frames give to the events of this read."""

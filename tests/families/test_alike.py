@@ -292,6 +292,7 @@ RESPONSES = [
 ]
 REPEATED = {0, 1, 2, 3, 4, 5, 11, 13, 14, 15, 16}
 runs = st.lists(st.tuples(st.integers(0, 16), st.integers(1, 20)), min_size=1, max_size=25)
+reads = st.lists(st.integers(1, 40), max_size=20)  # of so many events
 
 
 def payloads_of(family: ModuleType, chosen: list[tuple[int, int]]) -> list[bytes]:
@@ -335,7 +336,7 @@ def test_run_after_run_of_the_same_kind(family: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@given(runs, st.lists(st.integers(1, 40), max_size=20))
+@given(runs, reads)
 @settings(max_examples=150)
 def test_what_they_add_up_to_is_the_same(family: ModuleType, chosen: list[tuple[int, int]], sizes: list[int]) -> None:
     reading, together, alone = family.Reading(), family.Accumulator(), family.Accumulator()
@@ -350,7 +351,7 @@ def test_what_they_add_up_to_is_the_same(family: ModuleType, chosen: list[tuple[
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@given(runs, st.lists(st.integers(1, 40), max_size=20))
+@given(runs, reads)
 @settings(max_examples=100)
 def test_the_helpers_events_are_the_same(family: ModuleType, chosen: list[tuple[int, int]], sizes: list[int]) -> None:
     reading, together, alone = family.Reading(), family.Helper(), family.Helper()

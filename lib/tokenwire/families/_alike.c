@@ -24,8 +24,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* What a step does with its object: a source that is not negative is the number of a hole. The names are alike.py's. */
-enum { COPY = -1, SET_PAYLOAD = -2, SET_COPY = -3, SET_LIST_OF_COPY = -4, SET_MADE = -5 };
+/* What a step does with its object. A source that is not negative is the number of a hole. (As in alike.py.) */
+enum { COPY = -1, PAYLOAD = -2, LAST_COPY = -3, LIST_OF_LAST_COPY = -4, MADE = -5 };
 
 enum { MOST_HOLES = 8 };
 
@@ -36,7 +36,7 @@ typedef struct {
     PyObject *object;  /* what makes a copy, by a call without arguments; else the descriptor of a field */
     descrsetfunc set;  /* the descriptor's own, NULL for a copy */
     Py_ssize_t source;
-    PyObject *maker;   /* for SET_MADE: makes the value, by a call without arguments; else NULL */
+    PyObject *maker;   /* for MADE: makes the value, by a call without arguments; else NULL */
 } Step;
 
 typedef struct {
@@ -59,7 +59,8 @@ string_at(const Template *self, const char **at, const char *end)
     const char *begin = *at, *here = begin;
     bool escaped = false;
     while (here < end && *here != '"') {
-        /* RFC 8259, 7: "characters that MUST be escaped: quotation mark, reverse solidus, and the control characters" */
+        /* RFC 8259, 7: "the characters that MUST be escaped: quotation mark, reverse solidus, and the control
+           characters" */
         if ((unsigned char)*here < 0x20) {
             return NULL;
         }
@@ -123,26 +124,28 @@ drop(PyObject **values, Py_ssize_t count)
 static bool
 read_values(const Template *self, const char *at, const char *end, PyObject **values)
 {
-    for (Py_ssize_t hole = 0;; hole++) {
+    Py_ssize_t hole = 0;
+    for (;;) {
         PyObject *literal = PyTuple_GetItem(self->literals, hole);
         Py_ssize_t length = PyBytes_Size(literal);
         if (end - at < length || memcmp(at, PyBytes_AsString(literal), (size_t)length) != 0) {
-            drop(values, hole);
-            return false;
+            break;
         }
         at += length;
         if (hole == self->holes) {
-            if (at != end) {
-                drop(values, hole);
+            if (at == end) {
+                return true;
             }
-            return at == end;
+            break;
         }
         values[hole] = self->kind[hole] == 's' ? string_at(self, &at, end) : number_at(&at, end);
         if (values[hole] == NULL) {
-            drop(values, hole);
-            return false;
+            break;
         }
+        hole++;
     }
+    drop(values, hole);
+    return false;
 }
 
 /* -- Making ----------------------------------------------------------------------- */
@@ -153,21 +156,21 @@ value_of(const Step *step, PyObject *payload, PyObject **values, PyObject **last
 {
     PyObject *found = NULL;
     switch (step->source) {
-    case SET_PAYLOAD:
+    case PAYLOAD:
         Py_INCREF(payload);
         return payload;
-    case SET_COPY:
+    case LAST_COPY:
         found = *last;
         *last = NULL;
         return found;
-    case SET_LIST_OF_COPY:
+    case LIST_OF_LAST_COPY:
         found = PyList_New(1);
         if (found != NULL) {
             PyList_SetItem(found, 0, *last);
             *last = NULL;
         }
         return found;
-    case SET_MADE:
+    case MADE:
         return PyObject_CallNoArgs(step->maker);
     default:
         Py_INCREF(values[step->source]);
@@ -266,11 +269,11 @@ learn_step(Template *self, Step *step, PyObject *pair, int *copies)
         return -1;
     }
     bool made = PyCallable_Check(source);
-    step->source = made ? SET_MADE : PyLong_AsSsize_t(source);
+    step->source = made ? MADE : PyLong_AsSsize_t(source);
     if (PyErr_Occurred()) {
         return -1;
     }
-    if (step->source >= self->holes || (step->source <= SET_MADE && !made) || (step->source != COPY && *copies < 1)) {
+    if (step->source >= self->holes || (step->source <= MADE && !made) || (step->source != COPY && *copies < 1)) {
         PyErr_Format(PyExc_ValueError, "no step has the source %R here", source);
         return -1;
     }
@@ -283,7 +286,7 @@ learn_step(Template *self, Step *step, PyObject *pair, int *copies)
             PyErr_Format(PyExc_TypeError, "%R is no descriptor of a field", object);
             return -1;
         }
-        if (step->source == SET_COPY || step->source == SET_LIST_OF_COPY) {
+        if (step->source == LAST_COPY || step->source == LIST_OF_LAST_COPY) {
             *copies -= 1;
         }
     }
@@ -323,7 +326,7 @@ learn_steps(Template *self, PyObject *steps)
     return 0;
 }
 
-/* Whether this literal may stand behind a hole of one kind and before one of another: strings' quotation marks are its. */
+/* Whether this literal may stand between holes of these kinds: it has the quotation marks of those that are strings. */
 static bool
 stands_between(PyObject *literal, char before, char behind)
 {
@@ -358,8 +361,8 @@ Template_new(PyTypeObject *type, PyObject *args, PyObject *named)
     }
     if (holes < 1 || holes > MOST_HOLES || PyTuple_Size(literals) != holes + 1 || text < 0 || text >= holes ||
         strspn(kinds, "si") != (size_t)holes) {
-        PyErr_Format(PyExc_ValueError, "%zd holes of the kinds %s, of which %zd is the text, between %zd literals", holes,
-                     kinds, text, PyTuple_Size(literals));
+        PyErr_Format(PyExc_ValueError, "%zd holes of the kinds %s, of which %zd is the text, between %zd literals",
+                     holes, kinds, text, PyTuple_Size(literals));
         return NULL;
     }
     for (Py_ssize_t n = 0; n <= holes; n++) {

@@ -89,6 +89,7 @@ class Alike:
 
     def run(self, payloads: list[bytes]) -> list[Any]:
         """The events that these payloads are, up to the first that only the family's `decode` can read."""
+        events: list[Any] = []
         template = self._template
         if template is not None:
             events, self.texts = template.read(payloads)
@@ -96,13 +97,12 @@ class Alike:
                 self.like = template
                 self._seen += len(events)
                 return events
-        else:
-            events = []
         self.like = None
-        others = payloads[len(events) :]
+        others = payloads[len(events) :] if events else payloads
         if self._tries and others:
             self._look(events, others)
-        return events + self._decode_run(others)
+        found = self._decode_run(others)
+        return events + found if events else found
 
     def _look(self, events: list[Event], others: list[bytes]) -> None:
         """Look for something to learn in what did not fit. events: what did fit, in front of it."""
@@ -170,16 +170,14 @@ def _walk(record: Record, names: list[str], steps: _Steps) -> Record | None:
         elif value == []:
             source, blank = list, []
         else:
-            inner, source = value, _LAST_COPY
-            if isinstance(value, list):
-                inner, source = value[0], _LIST_OF_LAST_COPY
-            if steps or (isinstance(value, list) and len(value) > 1) or not isinstance(inner, Record):
+            inner = value[0] if isinstance(value, list) and len(value) == 1 else value
+            if steps or not isinstance(inner, Record):
                 return None
-            blank = _walk(inner, names, steps)
+            source, blank = _LAST_COPY, _walk(inner, names, steps)
             if blank is None:
                 return None
-            if source == _LIST_OF_LAST_COPY:
-                blank = [blank]
+            if inner is not value:
+                source, blank = _LIST_OF_LAST_COPY, [blank]
         # The copied one holds what its copies will hold, as the garbage collection sees it.
         getattr(cls, name).__set__(known, blank)
         own.append((getattr(cls, name), source))
