@@ -221,7 +221,7 @@ async def async_responses() -> None:
 # -- raw responses ------------------------------------------------------------------
 
 
-async def raw() -> None:
+async def raw(flag: bool) -> None:
     answer = client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES)
     assert_type(answer, APIResponse[ChatCompletion])
     assert_type(answer.parse(), ChatCompletion)
@@ -231,6 +231,10 @@ async def raw() -> None:
     assert_type(streamed.parse(), Stream[ChatCompletionChunk])
     assert_type(client.responses.with_raw_response.create(model="m", input="Hello").parse(), Response)
     assert_type(client.responses.with_raw_response.retrieve("r1", stream=True).parse(), Stream[ResponseStreamEvent])
+    either = client.responses.with_raw_response.retrieve("r1", stream=flag).parse()
+    assert_type(either, Response | Stream[ResponseStreamEvent])
+    aeither = (await aclient.responses.with_raw_response.retrieve("r1", stream=flag)).parse()
+    assert_type(aeither, Response | AsyncStream[ResponseStreamEvent])
     later = await aclient.chat.completions.with_raw_response.create(model="m", messages=MESSAGES, stream=True)
     assert_type(later.parse(), AsyncStream[ChatCompletionChunk])
     assert_type((await aclient.responses.with_raw_response.cancel("r1")).parse(), Response)

@@ -105,6 +105,10 @@ class AsyncResponsesWithRawResponse(ResponsesCalls):
         starting_after: int | None = None,
         **params: Any,
     ) -> APIResponse[Response]: ...
+    @overload
+    async def retrieve(
+        self, response_id: str, *, stream: bool | None, starting_after: int | None = None, **params: Any
+    ) -> APIResponse[Response | AsyncStream[ResponseStreamEvent]]: ...
     async def retrieve(
         self, response_id: str, *, stream: bool | None = None, starting_after: int | None = None, **params: Any
     ) -> APIResponse[Any]:
@@ -225,6 +229,10 @@ class ResponsesWithRawResponse(ResponsesCalls):
         starting_after: int | None = None,
         **params: Any,
     ) -> APIResponse[Response]: ...
+    @overload
+    def retrieve(
+        self, response_id: str, *, stream: bool | None, starting_after: int | None = None, **params: Any
+    ) -> APIResponse[Response | Stream[ResponseStreamEvent]]: ...
     def retrieve(
         self, response_id: str, *, stream: bool | None = None, starting_after: int | None = None, **params: Any
     ) -> APIResponse[Any]:

@@ -234,7 +234,7 @@ def _read_tools(body: dict[str, Any], fields: dict[str, Any]) -> None:
                     "tool_choice", "invalid_value", f"Tool choice '{name}' not found in 'tools' parameter."
                 )
             fields["tool_choice"], fields["tool_name"] = "required", name
-        elif choice.get("mode") == "required":  # type: allowed_tools
+        elif choice.get("mode") == "required":  # of type "allowed_tools"
             fields["tool_choice"] = "required"
     elif choice in ("auto", "none", "required"):
         fields["tool_choice"] = choice
