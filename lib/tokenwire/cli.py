@@ -27,6 +27,7 @@ OPENAI_API_KEY (OPENAI_BASE_URL). With none of these, a reciting endpoint is sta
 this machine: it is no language model, it answers with public-domain verse.
 """
 
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tokenwire", description="LLM tokens, straight off the wire.")
     parser.add_argument("--version", action="version", version=f"tokenwire {__version__}")

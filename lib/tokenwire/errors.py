@@ -2,7 +2,7 @@
 
     TokenwireError                      (alias: OpenAIError)
     +-- APIError                        the API, or the way to it, failed; message, body, code, param, type
-    |   +-- APIStatusError              an answer with a status of 400 or more; response, status_code, request_id
+    |   +-- APIStatusError              an answer with a status of 300 or more; response, status_code, request_id
     |   |   +-- BadRequestError         400
     |   |   +-- AuthenticationError     401
     |   |   +-- PermissionDeniedError   403
@@ -126,7 +126,7 @@ class Answer(Protocol):
 
 
 class APIStatusError(APIError):
-    """The server answered with a status of 400 or more.
+    """The server answered with a status of 300 or more: a redirect is not followed.
 
     response: status_code, headers and request_id of that answer. Its body was read: it is in `body`.
     """

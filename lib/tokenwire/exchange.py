@@ -385,7 +385,7 @@ class Exchange(Sending):
         return self._connection is None
 
     def close(self) -> None:
-        """Stop to read: what has not been read by now never will be. Synchronous, idempotent."""
+        """Read no more: what has not been read by now never will be. Synchronous, idempotent."""
         self._early = None
         if not self._ended:  # first, for whoever waits in `read` wakes with the next line
             self._end(StreamConsumedError("this stream was closed before its end"))

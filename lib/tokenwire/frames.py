@@ -123,7 +123,7 @@ class Frames:
         self.failure = error
 
     def _nothing_follows(self, last: Any) -> None:
-        """[DONE] has come; last: the payload of the read's last frame. "data after [DONE]: not reused"."""
+        """[DONE] has come; last: the payload of the read's last frame. Data behind it spoil the connection."""
         if self._body.unpack is None:  # compressed, the end of the coding itself would be taken for data
             spoiled = not is_done(last) or self._decoder.residue() is not None
             self._body.connection.nothing_follows(spoiled=spoiled)
@@ -136,5 +136,5 @@ class Frames:
 
 
 def is_done(payload: bytes | bytearray | memoryview) -> bool:
-    """Whether a payload is the sentinel: "exact match after trimming"."""
+    """Whether a payload is the sentinel, but for white space around it."""
     return len(payload) < 32 and bytes(payload).strip() == DONE

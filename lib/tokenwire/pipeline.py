@@ -197,7 +197,7 @@ class EventPipeline(Frames):
         """`event: error` makes an error of whatever it holds, unless it names its own type."""
         found = json_in(payload)
         if isinstance(found.get("type"), str) and found["type"].startswith("response."):
-            return True  # "event: altered by a proxy: trust the JSON's type"
+            return True  # a proxy has altered the event line: the JSON's own type is believed
         error = error_in(found) or APIError(str(found.get("message") or found), body=found)
         self._fail(error)
         return False

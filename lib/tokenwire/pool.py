@@ -1,6 +1,6 @@
 """Pool: who owns which connection.
 
-Theory of operation. A connection is in one of three states:
+Theory of operation. Until it is closed, a connection is in one of three states:
 
     IDLE      nobody uses it; the next request may.
     ACTIVE    one exchange owns it.
@@ -284,7 +284,7 @@ class Pool:
         )
 
     def _leave(self, waiter: Waiter) -> None:
-        """Stop to wait. What was granted meanwhile goes to the next."""
+        """Wait no more. What was granted meanwhile goes to the next."""
         with self._lock:
             if not waiter.has_slot:
                 self._waiters.remove(waiter)

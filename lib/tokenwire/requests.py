@@ -201,9 +201,8 @@ def build_request(
             fields.update(extra_body)
         if stream and params is not None:  # else the query says so
             fields["stream"] = True
-        from tokenwire.bodies import (
-            encoded,  # it brings msgspec and the families' types: what only a client that asks needs
-        )
+        # Here, since it brings msgspec and the families' types, which a client that is only made does not need.
+        from tokenwire.bodies import encoded
 
         body = encoded(fields)
     target = settings.path + path

@@ -137,7 +137,7 @@ class Sending:
             raise
 
     async def _early_answer(self, connection: Connection) -> ResponseHead | None:
-        """The head of what the server said before it stopped to take our request, where it is there already."""
+        """The head of what the server said before it took no more of our request, where it is there already."""
         http, head = connection.http, None
         with contextlib.suppress(OSError):
             while head is None:

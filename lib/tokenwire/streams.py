@@ -94,8 +94,8 @@ class AsyncStream(StreamBase[E]):
     async def aclose(self) -> None:
         """Close: the connection is kept where the response was over, else closed at once. Idempotent.
 
-        Not a checkpoint: nothing in it waits. Read before its end and then closed, the stream raises
-        StreamConsumedError when it is read again.
+        Not a checkpoint: nothing in it waits. Closed before its end, the stream raises StreamConsumedError at the
+        next read.
         """
         self._close()
 
@@ -203,7 +203,7 @@ class Stream(StreamBase[E]):
     def close(self) -> None:
         """Close: the connection is kept where the response was over, else closed at once. Idempotent.
 
-        Read before its end and then closed, it raises StreamConsumedError when it is read again.
+        Closed before its end, it raises StreamConsumedError at the next read.
         """
         self._close()
 

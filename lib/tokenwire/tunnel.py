@@ -2,7 +2,7 @@
 
 Theory of operation. To an https origin a proxy is asked for a tunnel (CONNECT), and TLS runs inside, from us to the
 origin: the proxy sees a host, a port and ciphertext. For an http origin the connection is one to the proxy, and each
-request on it is of absolute form (exchange.py): that is what proxies expect, and many give no tunnel to another
+request on it is of absolute form (sending.py): that is what proxies expect, and many give no tunnel to another
 port than 443. An https:// proxy is spoken to over TLS, with the same settings as the origin: its certificate must be
 one that the client trusts.
 

@@ -3,8 +3,8 @@
 Theory of operation. The parent forks its workers and then only waits. It passes SIGTERM and
 SIGINT on to them: each worker once for each that came, so that a second one can mean "at once".
 Workers are in process groups of their own, or a terminal's Ctrl-C would reach them twice. Until a worker
-has given up its parent's handlers signals are held back from it: there they would be passed on to its siblings,
-and be lost to itself.
+has given up its parent's handlers, signals are held back from it: those handlers would pass them on to its
+siblings, and it would lose them itself.
 
 Two pipes hold the family together. Each worker closes its end of the first when it listens, or by
 dying: so the parent knows when all of them have begun. Of the second only the parent holds the end that

@@ -113,7 +113,7 @@ class Listener(Protocol):
     def address(self) -> tuple[str, int] | str: ...
 
     def close(self) -> None:
-        """Stop to accept. Idempotent. What `serve` has accepted already is served on."""
+        """Accept no more. Idempotent. What `serve` has accepted already is served on."""
 
 
 class Backend(Protocol):

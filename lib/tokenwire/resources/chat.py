@@ -59,9 +59,10 @@ class AsyncCompletions(ChatCalls):
         """Ask for a completion: as a stream of chunks, or whole.
 
         params: any field of the API, sent as it is; and extra_headers, extra_query, extra_body, timeout
-        (Timeouts, or seconds). The answer's head is awaited, with stream=False all of it. Raises APIStatusError
-        for a status of 400 or more, APIConnectionError and its kin where there was no whole answer, TypeError
-        for a body that is no JSON. A checkpoint; cancelled, the connection is closed.
+        (Timeouts, or seconds), coalesce (seconds). The answer's head is awaited, with stream=False all of it.
+        Raises APIStatusError for a status of 300 or more, APIConnectionError and its kin where there was no whole
+        answer, TypeError for a body that is no JSON, LocalProtocolError for what HTTP cannot carry, ValueError for
+        a bad timeout or coalesce. A checkpoint; cancelled, the connection is closed.
         """
         exchange = self._asked(stream, {"model": model, "messages": messages, **params})
         if stream:

@@ -171,7 +171,8 @@ class AsyncResponses(ResponsesCalls):
 
         starting_after: the sequence_number after which the stream begins; it goes to the server. Where that was
         the last, a server that says so by `[DONE]` ends it without an event; an empty answer is a cut one.
-        params: include, include_obfuscation, resume (as `create`), and extra_headers, extra_query, extra_body, timeout.
+        params: include, include_obfuscation, resume (as `create`), and extra_headers, extra_query, extra_body, timeout,
+        coalesce.
         Raises as `create` does: NotFoundError where the server keeps no such response. A checkpoint.
         """
         exchange = self._retrieved(response_id, stream, starting_after, params)

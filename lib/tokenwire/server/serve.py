@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Serving", "serve", "url_of"]
 
+
 class Serving:
     """An endpoint that listens.
 

@@ -62,8 +62,8 @@ _SECTION_END: Final = re.compile(rb"\n\r?\n")
 
 # Chunk footer and next chunk-size line, as one key -> the size. An event of 256 to 4,095
 # bytes in a chunk of its own, nearly every token there is, has a line of three digits:
-# one look-up judges all seven bytes; a second one those of two digits. At most 22 ** 3 + 22 ** 2
-# sizes, and 22 * 256 with a one-byte extension.
+# one look-up judges all seven bytes; a second one those of two digits. Of two and three bytes there
+# are fewer than 20,000 such lines, those with extensions and white space included.
 _known_lines: dict[bytes, int] = {}
 
 _SIZE, _DATA, _FOOTER, _TRAILERS, _DONE = range(5)

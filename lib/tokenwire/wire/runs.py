@@ -124,7 +124,7 @@ class _Shape:
         return size
 
     def usual_in(self, pairs: list[tuple[bytes, bytes]]) -> _Usual | None:
-        """The runs that this one, which is good, bids fair to be followed by, if any."""
+        """What this run, which was good, lets one expect of the next, if anything."""
         head, payload = pairs[-1]
         lines = head[head.index(b"\n") + 1 :]
         if not pairs[0][0].endswith(b"\n" + lines):

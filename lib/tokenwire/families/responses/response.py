@@ -62,7 +62,7 @@ class Reasoning(Record, kw_only=True):
 
 
 class ResponseTextFormat(Record, kw_only=True):
-    """The form that the text must have. schema_: JSON Schema, where type is "json_schema"."""
+    """The form that the text must have. schema: JSON Schema, where type is "json_schema"."""
 
     type: str = "text"
     name: str | None = None
