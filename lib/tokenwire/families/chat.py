@@ -13,12 +13,11 @@ from typing import Any
 
 import msgspec
 
-from ..errors import StreamDecodeError
 from .alike import Alike
 from .chat_accumulate import Accumulator
 from .chat_choice import text_of
 from .chat_helper import Helper
-from .chat_parsed import parse_completion
+from .chat_parsed import parse_whole
 from .chat_types import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -29,7 +28,7 @@ from .chat_types import (
 )
 from .depth import SHALLOW, too_deep
 from .faults import error_in
-from .open_reading import open_reading
+from .open_reading import json_object, open_reading, unreadable
 from .parsing import response_format_param, tool_params
 from .record import REFUSALS, Event, Unknown, strict_run
 
@@ -44,7 +43,7 @@ __all__ = [
     "decode_whole",
     "encode",
     "name",
-    "parse_completion",
+    "parse_whole",
     "prepare",
     "text",
 ]
@@ -62,7 +61,7 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
     Raises APIError where the data is an error, StreamDecodeError where it is not a JSON object.
     """
     if len(payload) > SHALLOW and too_deep(payload):
-        raise _unreadable(payload, "it is nested too deeply")
+        raise unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_chunk(payload)
     except REFUSALS:
@@ -84,7 +83,7 @@ def decode_whole(payload: bytes | bytearray) -> ChatCompletion:
     Raises APIError where the body is an error, StreamDecodeError where it is not a JSON object.
     """
     if len(payload) > SHALLOW and too_deep(payload):
-        raise _unreadable(payload, "it is nested too deeply")
+        raise unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_whole(payload)
     except REFUSALS:
@@ -131,7 +130,7 @@ def encode(event: Event) -> bytes:
 
 
 def _open_chunk(payload: bytes | bytearray) -> ChatCompletionChunk:
-    chunk = open_reading(ChatCompletionChunk, _json_object(payload))
+    chunk = open_reading(ChatCompletionChunk, _answer_in(payload))
     chunk._open = True
     # Null for what cannot be null is as good as absent: iterating over choices must not fail on it.
     if chunk.choices is None:
@@ -144,7 +143,7 @@ def _open_chunk(payload: bytes | bytearray) -> ChatCompletionChunk:
 
 
 def _open_whole(payload: bytes | bytearray) -> ChatCompletion:
-    whole = open_reading(ChatCompletion, _json_object(payload))
+    whole = open_reading(ChatCompletion, _answer_in(payload))
     if whole.choices is None:
         whole.choices = []
     if isinstance(whole.choices, list):
@@ -164,25 +163,10 @@ def _typed_call(call: Any) -> Any:
     return open_reading(Unknown, call) if isinstance(call, dict) else call
 
 
-def _json_object(payload: bytes | bytearray) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(payload)
-    except RecursionError:
-        raise _unreadable(payload, "it is nested too deeply") from None
-    except UnicodeDecodeError as error:
-        raise _unreadable(payload, f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
-    except msgspec.DecodeError as error:
-        raise _unreadable(payload, f"it is not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise _unreadable(payload, "it is not a JSON object")
-    error_object = error_in(found)
-    if error_object is not None:
-        raise error_object
+def _answer_in(payload: bytes | bytearray) -> dict[str, Any]:
+    """The JSON object of a payload, where it reports no error; else that is raised."""
+    found = json_object(payload)
+    error = error_in(found)
+    if error is not None:
+        raise error
     return found
-
-
-def _unreadable(payload: bytes | bytearray, why: str) -> StreamDecodeError:
-    return StreamDecodeError(
-        f"The server sent an event that cannot be read: {why}.",
-        body=bytes(payload[:200]).decode(errors="replace"),
-    )

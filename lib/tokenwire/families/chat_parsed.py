@@ -25,7 +25,7 @@ from .chat_types import (
 from .parsing import is_type, parse, tool_parsers
 from .record import Record
 
-__all__ = ["as_class", "parse_completion"]
+__all__ = ["as_class", "parse_whole"]
 
 R = TypeVar("R", bound=Record)
 
@@ -40,7 +40,7 @@ def as_class(cls: type[R], record: Record, **changed: Any) -> R:
     return made
 
 
-def parse_completion(
+def parse_whole(
     completion: ChatCompletion, response_format: Any, tools: Iterable[Any] | None
 ) -> ParsedChatCompletion[Any]:
     """The completion with `message.parsed` and `parsed_arguments`; its JSON has them too.

@@ -1,4 +1,7 @@
-"""The open reading: untyped JSON laid over a Record's class, without ever refusing. See record.py for when."""
+"""The open reading: JSON read without types, and laid over a Record's class without ever refusing.
+
+See record.py for when.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from typing import Any, TypeVar, Union
 
 import msgspec
 
+from ..errors import StreamDecodeError
 from .record import Record
 
-__all__ = ["open_reading"]
+__all__ = ["json_object", "open_reading", "unreadable"]
 
 R = TypeVar("R", bound=Record)
 
@@ -19,6 +23,29 @@ R = TypeVar("R", bound=Record)
 _Builder = Callable[[Any], Any]
 
 _plans: dict[type[Record], Callable[[dict[str, Any]], Record]] = {}
+
+
+def json_object(payload: bytes | bytearray) -> dict[str, Any]:
+    """The JSON object that a payload is. Raises StreamDecodeError where it is none."""
+    try:
+        found = msgspec.json.decode(payload)
+    except RecursionError:
+        raise unreadable(payload, "it is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise unreadable(payload, f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+    except msgspec.DecodeError as error:
+        raise unreadable(payload, f"it is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise unreadable(payload, "it is not a JSON object")
+    return found
+
+
+def unreadable(payload: bytes | bytearray, why: str) -> StreamDecodeError:
+    """The error of a payload that cannot be read."""
+    return StreamDecodeError(
+        f"The server sent an event that cannot be read: {why}.",
+        body=bytes(payload[:200]).decode(errors="replace"),
+    )
 
 
 def open_reading(cls: type[R], value: dict[str, Any]) -> R:

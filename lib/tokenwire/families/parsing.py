@@ -18,12 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from .partial import GrowingJSON, GrowingText, PartialParser
-
 __all__ = [
-    "GrowingJSON",
-    "GrowingText",
-    "PartialParser",
     "is_type",
     "parse",
     "response_format_param",

@@ -61,7 +61,7 @@ class ChatCalls:
         params = seen_twice(params)
         response_format, tools = params.get("response_format"), params.get("tools")
         exchange = self._client._exchange("POST", _CHAT, chat.prepare(params), stream=False, **options)
-        return exchange, lambda whole: chat.parse_completion(whole, response_format, tools)
+        return exchange, lambda whole: chat.parse_whole(whole, response_format, tools)
 
     def _helped(self, params: dict[str, Any]) -> tuple[Exchange, Family, chat.Helper]:
         """A `.stream()` call. Types among its arguments become schemas."""

@@ -1,8 +1,9 @@
 """The Responses family: its types, and how they are read, added up and written.
 
-A family is a module of this shape: `name`, `decode`, `Reading`, `decode_whole`, `text`,
-`encode`, `Accumulator`, and `Helper` behind `.stream()`. This one also holds the
-types themselves.
+A family is a module of this shape: `name`, `decode`, `decode_run`, `Reading`, `decode_whole`,
+`text`, `encode`, `Accumulator`; `prepare`, which makes schemas of the types in a request;
+`parse_whole`, which reads an answer as them, behind `.parse()`; and `Helper`, behind `.stream()`.
+This one also holds the types themselves.
 """
 
 from __future__ import annotations

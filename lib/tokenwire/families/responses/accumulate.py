@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..parsing import GrowingText
+from ..partial import GrowingText
 from . import events, text_events, tool_events
 from .keeping import announced, json_at, kept
 from .naming import Naming, usable

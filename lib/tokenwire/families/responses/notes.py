@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..parsing import GrowingText
+from ..partial import GrowingText
 from ..record import Event, Record
 from .keeping import json_at
 from .parts import ResponseOutputRefusal as _Refusal

@@ -16,11 +16,10 @@ from typing import Any
 
 import msgspec
 
-from ...errors import StreamDecodeError
 from ..alike import Alike
 from ..depth import SHALLOW, too_deep
 from ..faults import error_in
-from ..open_reading import open_reading
+from ..open_reading import json_object, open_reading, unreadable
 from ..record import REFUSALS, Event, strict_run
 from .event_bases import UnknownEvent
 from .events import ResponseErrorEvent, ResponseStreamEvent
@@ -49,11 +48,11 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
     `response.failed` is an event.
     """
     if len(payload) > SHALLOW and too_deep(payload):
-        raise _unreadable(payload, "it is nested too deeply")
+        raise unreadable(payload, "it is nested too deeply")
     try:
         event = _strict_event(payload)
     except REFUSALS:
-        event = _open_event(_json_object(payload))
+        event = _open_event(json_object(payload))
     event._json = payload
     return typing.cast(ResponseStreamEvent, event)
 
@@ -72,7 +71,7 @@ def decode_whole(payload: _Payload) -> Response:
     A response that failed is a response: status "failed", and `error`.
     """
     if len(payload) > SHALLOW and too_deep(payload):
-        raise _unreadable(payload, "it is nested too deeply")
+        raise unreadable(payload, "it is nested too deeply")
     try:
         response = _strict_whole(payload)
         if response.error is None:
@@ -80,7 +79,7 @@ def decode_whole(payload: _Payload) -> Response:
             return response
     except REFUSALS:
         pass
-    found = _json_object(payload)
+    found = json_object(payload)
     if "output" not in found and found.get("object") != "response":
         error = error_in(found)
         if error is not None:
@@ -93,7 +92,7 @@ def read_response(payload: _Payload) -> Response:
     try:
         response = _strict_whole(payload)
     except REFUSALS:
-        response = open_reading(Response, _json_object(payload))
+        response = open_reading(Response, json_object(payload))
         _mend(response)
     response._json = payload
     return response
@@ -163,24 +162,3 @@ def _mend(response: Any) -> None:
     """Null for the output is as good as absent: iterating over it must not fail."""
     if isinstance(response, Response) and response.output is None:
         response.output = []
-
-
-def _json_object(payload: _Payload) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(payload)
-    except RecursionError:
-        raise _unreadable(payload, "it is nested too deeply") from None
-    except UnicodeDecodeError as error:
-        raise _unreadable(payload, f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
-    except msgspec.DecodeError as error:
-        raise _unreadable(payload, f"it is not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise _unreadable(payload, "it is not a JSON object")
-    return found
-
-
-def _unreadable(payload: _Payload, why: str) -> StreamDecodeError:
-    return StreamDecodeError(
-        f"The server sent an event that cannot be read: {why}.",
-        body=bytes(payload[:200]).decode(errors="replace"),
-    )
