@@ -63,5 +63,28 @@ def test_an_error_of_what_is_no_text(fields: dict[str, Any], told: str) -> None:
         RequestError(400, **fields)
 
 
+@pytest.mark.parametrize(
+    ("headers", "kind", "told"),
+    [
+        ({"retry-after": 5}, TypeError, "an error's headers are strings: 'retry-after' has int"),
+        ({b"retry-after": "5"}, TypeError, "an error's headers are strings: b'retry-after' has bytes"),
+        ({"retry-after": "5\r\nx: y"}, ValueError, "the header 'retry-after' must not be sent"),
+        ({"retry after": "5"}, ValueError, "the header 'retry after' must not be sent"),
+        # As a relay passes on its upstream's: of another body.
+        ({"Content-Length": "77"}, ValueError, "an error's headers are without those of its body: 'Content-Length'"),
+        ({"content-type": "text/html"}, ValueError, "an error's headers are without those of its body"),
+        ({"content-encoding": "gzip"}, ValueError, "an error's headers are without those of its body"),
+        ({"transfer-encoding": "chunked"}, ValueError, "an error's headers are without those of its body"),
+    ],
+)
+def test_an_error_with_headers_that_cannot_be_sent(headers: Any, kind: type[Exception], told: str) -> None:
+    with pytest.raises(kind, match=told):
+        RequestError(429, "Slow down.", headers=headers)
+
+
+def test_an_error_with_headers() -> None:
+    assert RequestError(429, "Slow down.", headers={"Retry-After": "5"}).headers == {"Retry-After": "5"}
+
+
 def test_an_error_whose_message_is_no_unicode() -> None:
     assert json.loads(RequestError(400, "not \ud800").body())["error"]["message"] == "not \\ud800"

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from tokenwire.errors import TokenwireError
+from tokenwire.wire.heads import bad_header
 
 __all__ = ["RequestError", "as_request_error", "body_late", "body_too_large"]
 
@@ -20,6 +21,9 @@ _TYPES: Mapping[int, str] = {
     429: "rate_limit_error",
 }
 
+#: What a head says of the body and its framing. Those of another answer (an upstream's) are not those of this one.
+_OWN: Final = {"content-encoding", "content-length", "content-type", "transfer-encoding"}
+
 
 class RequestError(TokenwireError):
     """An error that the client is told: raised by the session, or by a handler.
@@ -27,7 +31,8 @@ class RequestError(TokenwireError):
     status: the HTTP status, 400 to 599. Once tokens have left, the status has left
     too: then the rest travels as the family's error event.
     type: the kind of error; from the status where it is None. param: the request's
-    field at fault. code: for programs. headers: more fields of the answer's head.
+    field at fault. code: for programs. headers: more fields of the answer's head, without those
+    of its body. Raises TypeError or ValueError for what cannot be told.
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class RequestError(TokenwireError):
         self.type = type
         self.param = param
         self.code = code
-        self.headers = dict(headers or {})
+        self.headers = _checked(headers or {})
 
     def error(self) -> dict[str, Any]:
         """The API's error object: message, type, param, code."""
@@ -64,6 +69,18 @@ class RequestError(TokenwireError):
     def body(self) -> bytes:
         """The JSON of the answer."""
         return msgspec.json.encode({"error": self.error()})
+
+
+def _checked(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        for one in (name, value):
+            if not isinstance(one, str):
+                raise TypeError(f"an error's headers are strings: {name!r} has {one.__class__.__name__}")
+        if name.lower() in _OWN:
+            raise ValueError(f"an error's headers are without those of its body: {name!r}")
+        if bad := bad_header([(name.encode(), value.encode())]):
+            raise ValueError(bad)
+    return dict(headers)
 
 
 def as_request_error(error: BaseException) -> RequestError:
