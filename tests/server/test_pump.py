@@ -15,7 +15,6 @@ import trio
 
 from support.served import CHAT, PATIENCE, RESPONSES, RawClient, serving
 from tokenwire.backends import named
-from tokenwire.errors import LocalProtocolError
 from tokenwire.server import Request, RequestError
 from tokenwire.server.channel import ClientGone
 from tokenwire.server.endpoint import Endpoint

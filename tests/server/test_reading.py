@@ -9,6 +9,7 @@ from support.served import CHAT, RESPONSES
 from tokenwire.families.depth import DEEPEST
 from tokenwire.server import Call, Message, Request, RequestError, Tool
 from tokenwire.server.reading import read_request
+from tokenwire.server.request import Family
 from tokenwire.server.routes import Route, models_body, route
 from tokenwire.server.session import open_session
 
@@ -129,7 +130,16 @@ def test_tools_in_both_families() -> None:
         assert (request.tool_choice, request.tool_name) == (choice, None)
     allowed = {"type": "allowed_tools", "mode": "required", "tools": []}
     assert read("responses", {**responses.body, "tool_choice": allowed}).tool_choice == "required"
+    nested = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}}
+    assert read("chat", {**chat.body, "tool_choice": nested}).tool_choice == "required"
+    nested["allowed_tools"] = {"mode": "auto", "tools": []}
+    assert read("chat", {**chat.body, "tool_choice": nested}).tool_choice == "auto"
     assert read("responses", {**responses.body, "tool_choice": {"type": "web_search"}}).tool_choice == "auto"
+
+
+def test_a_tool_that_must_be_called_need_be_no_function() -> None:
+    request = read("responses", {**RESPONSES, "tools": [{"type": "web_search"}], "tool_choice": "required"})
+    assert (request.tools, request.tool_choice, request.tool_name) == ((), "required", None)
 
 
 def test_formats_in_both_families() -> None:
@@ -206,6 +216,18 @@ def test_the_repr_shows_no_headers() -> None:
         ({**CHAT, "stream_options": {"include_usage": 1}}, "stream_options.include_usage", "invalid_type"),
         ({**CHAT, "tools": {}}, "tools", "invalid_type"),
         ({**CHAT, "tools": [1]}, "tools[0]", "invalid_type"),
+        ({**CHAT, "tools": [{"function": {"name": "f"}}]}, "tools[0].type", "missing_required_parameter"),
+        ({**CHAT, "tools": [{"type": ["function"]}]}, "tools[0].type", "invalid_type"),
+        (
+            {**CHAT, "messages": [{"role": "user", "content": [{"text": "x"}]}]},
+            "messages[0].content[0].type",
+            "missing_required_parameter",
+        ),
+        (
+            {**CHAT, "messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages[0].content[0].text",
+            "missing_required_parameter",
+        ),
         (
             {**CHAT, "tools": [{"type": "function", "function": {}}]},
             "tools[0].function.name",
@@ -219,6 +241,22 @@ def test_the_repr_shows_no_headers() -> None:
             "invalid_value",
         ),
         ({**CHAT, "tool_choice": 1}, "tool_choice", "invalid_type"),
+        ({**CHAT, "tool_choice": {}}, "tool_choice.type", "missing_required_parameter"),
+        (
+            {**CHAT, "tool_choice": {"type": "function", "function": {"name": 1}}},
+            "tool_choice.function.name",
+            "invalid_type",
+        ),
+        (
+            {**CHAT, "tool_choice": {"type": "function"}},
+            "tool_choice.name",
+            "missing_required_parameter",
+        ),
+        (
+            {**CHAT, "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": 1}}},
+            "tool_choice.allowed_tools.mode",
+            "invalid_type",
+        ),
         ({**CHAT, "response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
         (
             {**CHAT, "response_format": {"type": "json_schema"}},
@@ -253,11 +291,63 @@ def test_refused_chat_bodies(body: dict[str, Any], param: str, code: str) -> Non
             "previous_response_not_found",
         ),
         ({**RESPONSES, "background": True}, "background", "unsupported_value"),
+        ({**RESPONSES, "tool_choice": {"type": "function"}}, "tool_choice.name", "missing_required_parameter"),
+        ({**RESPONSES, "tool_choice": "required", "tools": []}, "tool_choice", "invalid_value"),
     ],
 )
 def test_refused_responses_bodies(body: dict[str, Any], param: str, code: str) -> None:
     error = refused("responses", body)
     assert (error.status, error.type, error.param, error.code) == (400, "invalid_request_error", param, code)
+
+
+@pytest.mark.parametrize("family", ["chat", "responses"])
+@pytest.mark.parametrize(
+    ("name", "wrong", "expected"),
+    [
+        ("temperature", "hot", "a number, but got a string"),
+        ("temperature", True, "a number, but got a boolean"),
+        ("top_p", [1], "a number, but got an array"),
+        ("top_logprobs", 1.5, "an integer, but got a number"),
+        ("metadata", "x", "an object, but got a string"),
+        ("user", 7, "a string, but got an integer"),
+        ("service_tier", {}, "a string, but got an object"),
+    ],
+)
+def test_parameters_of_another_type(family: Family, name: str, wrong: Any, expected: str) -> None:
+    """The answer of Responses tells of them: it would have been none that its type admits."""
+    error = refused(family, {**(CHAT if family == "chat" else RESPONSES), name: wrong})
+    assert (error.status, error.param, error.code) == (400, name, "invalid_type")
+    assert error.message == f"Invalid type for '{name}': expected {expected} instead."
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "wrong"),
+    [
+        ("chat", "frequency_penalty", "x"),
+        ("chat", "logit_bias", []),
+        ("chat", "logprobs", 5),
+        ("chat", "presence_penalty", {}),
+        ("chat", "seed", 1.5),
+        ("chat", "stop", 7),
+        ("chat", "store", "yes"),
+        ("responses", "include", "usage"),
+        ("responses", "max_tool_calls", "1"),
+        ("responses", "stream_options", []),
+        ("responses", "truncation", True),
+    ],
+)
+def test_parameters_of_one_family_of_another_type(family: Family, name: str, wrong: Any) -> None:
+    error = refused(family, {**(CHAT if family == "chat" else RESPONSES), name: wrong})
+    assert (error.status, error.param, error.code) == (400, name, "invalid_type")
+
+
+def test_parameters_of_their_types() -> None:
+    both = {"temperature": 1, "top_p": 0.5, "top_logprobs": 3, "metadata": {}, "user": "u", "service_tier": "auto"}
+    chat = {**both, "frequency_penalty": -1, "logit_bias": {"1": 2}, "logprobs": True, "seed": 3, "stop": "x"}
+    assert read("chat", {**CHAT, **chat}).parameters == chat
+    assert read("chat", {**CHAT, "stop": ["x", "y"]}).parameters == {"stop": ["x", "y"]}
+    responses = {**both, "include": [], "max_tool_calls": 1, "truncation": "auto"}
+    assert read("responses", {**RESPONSES, **responses}).parameters == responses
 
 
 @pytest.mark.parametrize(
@@ -282,9 +372,9 @@ def test_how_deep_a_body_may_nest(brackets: str) -> None:
     """Deeper ones were read, up to Python's own bound, and then no answer could be made that tells of them."""
     opening, closing = ("[", "]") if brackets == "[]" else ('{"a":', "}")
 
-    def body(levels: int) -> bytes:  # the body itself is one
-        deep = opening * (levels - 1) + "1" + closing * (levels - 1)
-        return b'{"model": "m", "input": "x", "metadata": %b}' % deep.encode()
+    def body(levels: int) -> bytes:  # the body itself is one, and what stands in it another
+        deep = opening * (levels - 2) + "1" + closing * (levels - 2)
+        return b'{"model": "m", "input": "x", "reasoning": {"x": %b}}' % deep.encode()
 
     request = read("responses", body(DEEPEST))
     session = open_session(request, model="m", now=0, new_id=str)

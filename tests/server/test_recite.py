@@ -154,6 +154,13 @@ def test_a_tool_that_must_be_called(choice: Any) -> None:
     assert whole["finish_reason"] == "tool_calls"
 
 
+def test_a_tool_that_must_be_called_and_is_no_function() -> None:
+    body = {**RESPONSES, "tools": [{"type": "web_search"}], "tool_choice": "required"}
+    with pytest.raises(RequestError, match="calls functions only") as caught:
+        said("responses", body)
+    assert (caught.value.status, caught.value.param) == (400, "tool_choice")
+
+
 def test_the_tool_that_the_prompt_speaks_of() -> None:
     other = {"type": "function", "function": {"name": "other"}}
     body = asking("Please look_up the moon", tools=[other, TOOL], tool_choice="required")

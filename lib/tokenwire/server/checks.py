@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenwire.server.problem import RequestError
 
-__all__ = ["as_object", "count", "invalid", "missing", "name_of", "typed"]
+__all__ = ["as_object", "count", "invalid", "kind_of", "missing", "name_of", "typed"]
 
 
 def invalid(param: str, code: str, message: str) -> RequestError:
@@ -39,10 +39,10 @@ def name_of(value: object) -> str:
 def typed(entry: dict[str, Any], key: str, *rest: Any) -> Any:
     """entry[key], which is of one of these types, or None where it is absent or null.
 
-    rest: the types; last, if it is a string, what stands before key in the path.
+    rest: the types (an int is a float, too); last, if it is a string, what stands before key in the path.
     """
     value = entry.get(key)
-    if value is None or type(value) in rest:
+    if value is None or type(value) in rest or (type(value) is int and float in rest):
         return value
     prefix = rest[-1] if isinstance(rest[-1], str) else ""
     expected = " or ".join(_NAMES[kind] for kind in rest if isinstance(kind, type))
@@ -74,3 +74,11 @@ def count(body: dict[str, Any], key: str) -> int | None:
             f"Invalid '{key}': integer below minimum value. Expected a value >= 1, but got {value} instead.",
         )
     return value
+
+
+def kind_of(entry: dict[str, Any], path: str) -> str:
+    """The type that an object calls itself."""
+    kind: str | None = typed(entry, "type", str, path + ".")
+    if not kind:
+        raise missing(path + ".type")
+    return kind

@@ -12,9 +12,10 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from tokenwire.families.depth import DEEPEST, SHALLOW, too_deep
-from tokenwire.server.checks import as_object, count, invalid, missing, name_of, typed
+from tokenwire.server.checks import as_object, count, invalid, kind_of, missing, name_of, typed
 from tokenwire.server.problem import RequestError
-from tokenwire.server.request import Call, Clock, Family, Message, Request, Tool
+from tokenwire.server.request import Clock, Family, Message, Request, Tool
+from tokenwire.server.turns import message, turns
 
 __all__ = ["Keeps", "read_request"]
 
@@ -27,6 +28,37 @@ _COVERED = {
     | {"messages", "response_format", "reasoning_effort", "max_tokens", "max_completion_tokens", "n"},
     "responses": _BOTH
     | {"input", "instructions", "text", "reasoning", "max_output_tokens", "background", "store"},
+}
+
+# What the official API admits in those of the parameters that it knows too.
+_KINDS: Mapping[Family, Mapping[str, tuple[type, ...]]] = {
+    "chat": {
+        "frequency_penalty": (float,),
+        "logit_bias": (dict,),
+        "logprobs": (bool,),
+        "metadata": (dict,),
+        "presence_penalty": (float,),
+        "seed": (int,),
+        "service_tier": (str,),
+        "stop": (str, list),
+        "store": (bool,),
+        "temperature": (float,),
+        "top_logprobs": (int,),
+        "top_p": (float,),
+        "user": (str,),
+    },
+    "responses": {
+        "include": (list,),
+        "max_tool_calls": (int,),
+        "metadata": (dict,),
+        "service_tier": (str,),
+        "stream_options": (dict,),
+        "temperature": (float,),
+        "top_logprobs": (int,),
+        "top_p": (float,),
+        "truncation": (str,),
+        "user": (str,),
+    },
 }
 
 
@@ -69,6 +101,8 @@ def read_request(
         "headers": headers,
         "clock": clock,
     }
+    for name, kinds in _KINDS[family].items():
+        typed(body, name, *kinds)
     _read_tools(body, fields)
     if family == "chat":
         _read_chat(body, fields, max_choices)
@@ -110,7 +144,7 @@ def _read_chat(body: dict[str, Any], fields: dict[str, Any], max_choices: int) -
         raise invalid(
             "messages", "empty_array", "Invalid 'messages': empty array. Expected at least one message."
         )
-    fields["messages"] = tuple(_message(item, f"messages[{k}]") for k, item in enumerate(messages))
+    fields["messages"] = tuple(message(item, f"messages[{k}]") for k, item in enumerate(messages))
     n = count(body, "n")
     if n is not None:
         if n > max_choices:
@@ -135,7 +169,7 @@ def _read_chat(body: dict[str, Any], fields: dict[str, Any], max_choices: int) -
 
 def _read_responses(body: dict[str, Any], fields: dict[str, Any]) -> None:
     given = typed(body, "input", str, list)
-    messages = [Message(role="user", text=given)] if isinstance(given, str) else _items(given)
+    messages = [Message(role="user", text=given)] if isinstance(given, str) else turns(given)
     instructions = typed(body, "instructions", str)
     if instructions:
         messages.insert(0, Message(role="system", text=instructions))
@@ -204,7 +238,7 @@ def _read_tools(body: dict[str, Any], fields: dict[str, Any]) -> None:
     for k, item in enumerate(typed(body, "tools", list) or []):
         path = f"tools[{k}]"
         entry = as_object(item, path)
-        if entry.get("type") != "function":
+        if kind_of(entry, path) != "function":
             continue
         # Chat nests the function, Responses does not.
         inner = typed(entry, "function", dict, path + ".")
@@ -226,15 +260,20 @@ def _read_tools(body: dict[str, Any], fields: dict[str, Any]) -> None:
     if choice is None:
         return
     if isinstance(choice, dict):
-        function = typed(choice, "function", dict, "tool_choice.") or choice
-        name = typed(function, "name", str, "tool_choice.")
-        if choice.get("type") == "function":
+        kind = kind_of(choice, "tool_choice")
+        # Chat nests what is chosen, Responses does not.
+        inner = typed(choice, kind, dict, "tool_choice.") if kind in ("function", "allowed_tools") else None
+        chosen, path = (choice, "tool_choice.") if inner is None else (inner, f"tool_choice.{kind}.")
+        if kind == "function":
+            name = typed(chosen, "name", str, path)
+            if not name:
+                raise missing(path + "name")
             if name not in [tool.name for tool in tools]:
                 raise invalid(
                     "tool_choice", "invalid_value", f"Tool choice '{name}' not found in 'tools' parameter."
                 )
             fields["tool_choice"], fields["tool_name"] = "required", name
-        elif choice.get("mode") == "required":  # of type "allowed_tools"
+        elif kind == "allowed_tools" and typed(chosen, "mode", str, path) == "required":
             fields["tool_choice"] = "required"
     elif choice in ("auto", "none", "required"):
         fields["tool_choice"] = choice
@@ -244,75 +283,7 @@ def _read_tools(body: dict[str, Any], fields: dict[str, Any]) -> None:
             "invalid_value",
             f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'.",
         )
-    if fields.get("tool_choice") == "required" and not tools:
+    if fields.get("tool_choice") == "required" and not body.get("tools"):
         raise invalid(
             "tool_choice", "invalid_value", "Tool choice 'required' must be specified with 'tools' parameter."
         )
-
-
-# -- Messages and items --------------------------------------------------------
-
-
-def _message(item: Any, path: str) -> Message:
-    entry = as_object(item, path)
-    role = typed(entry, "role", str, path + ".")
-    if not role:
-        raise missing(path + ".role")
-    text, parts = _content(typed(entry, "content", str, list, path + "."), path + ".content")
-    calls = []
-    for k, call in enumerate(typed(entry, "tool_calls", list, path + ".") or []):
-        at = f"{path}.tool_calls[{k}]"
-        one = as_object(call, at)
-        function = typed(one, "function", dict, at + ".") or {}
-        calls.append(
-            Call(
-                id=typed(one, "id", str, at + ".") or "",
-                name=typed(function, "name", str, at + ".function.") or "",
-                arguments=typed(function, "arguments", str, at + ".function.") or "",
-            )
-        )
-    call_id = typed(entry, "tool_call_id", str, path + ".")
-    return Message(role=role, text=text, parts=parts, calls=tuple(calls), call_id=call_id)
-
-
-def _items(items: list[Any]) -> list[Message]:
-    """Responses input items. Those that are no turns (references, reasoning) stay in body."""
-    messages: list[Message] = []
-    for k, item in enumerate(items):
-        path = f"input[{k}]"
-        entry = as_object(item, path)
-        kind = typed(entry, "type", str, path + ".")
-        if kind == "message" or (kind is None and "role" in entry):
-            messages.append(_message(entry, path))
-        elif kind == "function_call":
-            call = Call(
-                id=typed(entry, "call_id", str, path + ".") or "",
-                name=typed(entry, "name", str, path + ".") or "",
-                arguments=typed(entry, "arguments", str, path + ".") or "",
-            )
-            # Chat says text and calls in one message; so do we.
-            last = messages[-1] if messages and messages[-1].role == "assistant" else None
-            if last is None:
-                messages.append(Message(role="assistant", calls=(call,)))
-            else:
-                messages[-1] = msgspec.structs.replace(last, calls=(*last.calls, call))
-        elif kind == "function_call_output":
-            text, parts = _content(typed(entry, "output", str, list, path + "."), path + ".output")
-            call_id = typed(entry, "call_id", str, path + ".")
-            messages.append(Message(role="tool", text=text, parts=parts, call_id=call_id))
-    return messages
-
-
-def _content(content: str | list[Any] | None, path: str) -> tuple[str, tuple[dict[str, Any], ...]]:
-    if content is None:
-        return "", ()
-    if isinstance(content, str):
-        return content, ()
-    texts, others = [], []
-    for k, item in enumerate(content):
-        part = as_object(item, f"{path}[{k}]")
-        if part.get("type") in ("text", "input_text", "output_text"):
-            texts.append(typed(part, "text", str, f"{path}[{k}].") or "")
-        else:
-            others.append(part)
-    return "".join(texts), tuple(others)

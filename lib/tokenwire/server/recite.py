@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tokenwire.server.problem import RequestError
 from tokenwire.server.request import Request
 from tokenwire.server.schema import sample
 from tokenwire.server.tokens import Finish, Reasoning, Text, Token, ToolCall, Usage
@@ -53,7 +54,8 @@ class Reciter:
         self.tokens_per_second = tokens_per_second
 
     def __call__(self, request: Request) -> Recital:
-        """The answer. Raises RequestError (400) for a JSON schema that it cannot satisfy."""
+        """The answer. Raises RequestError (400) for a JSON schema that it cannot satisfy, and for a tool that it
+        must call where none is a function."""
         return Recital(request, self.tokens_per_second)
 
 
@@ -160,6 +162,13 @@ def _answer(request: Request, poem: Poem) -> list[Token]:
 def _call(request: Request, poem: Poem) -> list[Token]:
     """A call of the tool that must be called, or that the prompt speaks of, or else the first."""
     names = [tool.name for tool in request.tools]
+    if not names:
+        raise RequestError(
+            400,
+            "The reciting model calls functions only, and none of the 'tools' is one.",
+            param="tool_choice",
+            code="unsupported_value",
+        )
     wanted = request.tool_name or next((name for name in names if name in request.prompt), names[0])
     tool = request.tools[names.index(wanted)]
     arguments = sample({"type": "object", **tool.schema}, _words(poem))

@@ -62,7 +62,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     messages: the whole conversation; instructions stand first in it, as a system message.
     instructions: the text of all system and developer messages, or "".
     tools: the functions among the tools; the others are in body.
-    tool_choice, tool_name: "required" with a tool_name is the choice of that function.
+    tool_choice, tool_name: "required" with a tool_name is the choice of that function. Without one any of the
+        body's tools will do, which may hold no function.
     format, schema, schema_name: how the text must look; schema is a JSON schema for "json_schema".
     reasoning: the effort asked for ("low", "medium", ...), or None; reasoning_summary likewise.
     max_tokens: the most tokens to answer with, reasoning included, or None.

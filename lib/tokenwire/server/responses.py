@@ -283,7 +283,7 @@ class ResponsesSession:
 def _response(request: Request, model: str, now: float, id: str) -> dict[str, Any]:
     """The response object as it stands at the start: what was asked for, with the API's defaults."""
     body = request.body
-    text = body.get("text") or {}
+    text = {key: value for key, value in (body.get("text") or {}).items() if value is not None}
     return {
         "id": id,
         "object": "response",
