@@ -242,6 +242,13 @@ def test_the_request_is_echoed() -> None:
     assert found["store"] is False  # nothing is stored, and it says so
 
 
+def test_what_is_null_is_told_as_what_it_means() -> None:
+    asked = {**RESPONSES, "text": {"format": None}, "tools": None, "tool_choice": None, "metadata": None}
+    found = json.loads(run("responses", {**asked, "stream": False}, ["a"]))
+    assert (found["text"], found["tools"], found["tool_choice"]) == ({"format": {"type": "text"}}, [], "auto")
+    assert found["metadata"] == {}
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("tokens", "kind"),
@@ -256,6 +263,12 @@ def test_the_request_is_echoed() -> None:
             [ToolCall("f", id="a"), ToolCall("g", id="b"), ToolCall(arguments="{}", id="a")],
             LocalProtocolError,
         ),
+        # It would have been a second call with the same id: two halves of arguments, each told as whole.
+        (
+            [ToolCall("f", "{", id="a"), ToolCall("g", id="b"), ToolCall("f", "}", id="a")],
+            LocalProtocolError,
+        ),
+        ([ToolCall("f", "{", id="a"), "text", ToolCall("f", "}", id="a")], LocalProtocolError),
     ],
 )
 def test_tokens_that_cannot_be_served(stream: bool, tokens: list[Any], kind: type[Exception]) -> None:

@@ -253,7 +253,8 @@ class ResponsesSession:
         frames = b""
         same = token.id is None or (open_call is not None and open_call.value["call_id"] == token.id)
         if open_call is None or not same or (token.name is not None and token.id is None):
-            if token.name is None:
+            begun = token.id is not None and any(item.get("call_id") == token.id for item in self._output)
+            if token.name is None or begun:
                 # Its item is closed, and its done events have left.
                 raise LocalProtocolError(
                     "a tool call begins with its name, and its pieces follow one another"

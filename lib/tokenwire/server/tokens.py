@@ -76,7 +76,8 @@ class ToolCall(msgspec.Struct, frozen=True):
     """A call of one of the request's tools, whole or in pieces.
 
     A name begins a call. Pieces without a name go on with the call of that id, or,
-    without an id, with the last one. id: made up where a call begins without one.
+    without an id, with the last one. In a response (not in a chat) nothing else may come
+    between the pieces of a call. id: made up where a call begins without one.
     arguments: a piece of the JSON text of the arguments.
     """
 
