@@ -17,7 +17,7 @@ import tokenwire
 from support import loops
 from support.loops import PATIENCE, Way, connected, listening, plain_and_tls, serving_ways, ways
 from tokenwire.backends.base import Transport
-from tokenwire.backends.sockets import tune
+from tokenwire.backends.sockets import reserved, tune
 
 _BODY = b'data: {"choices":[{"index":0,"delta":{"content":"moonlight"},"finish_reason":"stop"}]}\n\n'
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
@@ -217,3 +217,14 @@ def test_a_client_certificate(way: Way, shown: bool) -> None:
             with pytest.raises(tokenwire.APIConnectionError):
                 _stream(way, base_url=url, ssl_context=context)
             assert served.result() == "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+
+
+def test_a_port_is_reserved_though_connections_to_it_ended_lately() -> None:
+    """A server that is begun again, now with workers: those of the one before are in TIME_WAIT for a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as before:
+        address = before.getsockname()
+        with socket.create_connection(address) as client:
+            before.accept()[0].close()
+            assert client.recv(1) == b""
+    with reserved(*address) as held:
+        assert held.getsockname() == address

@@ -127,6 +127,30 @@ def test_a_unix_socket(backend: str, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_unix_socket_that_was_left_behind(backend: str, tmp_path: Path) -> None:
+    """By a server that was killed: no other could begin until somebody removed it."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    with serving(hello, backend=backend, uds=str(path)) as server, RawClient(server) as client:
+        client.ask("POST", "/v1/chat/completions", CHAT)
+        assert said(client.answer()[1]) == "Hello world"
+
+
+def test_a_path_that_is_anothers(backend: str, tmp_path: Path) -> None:
+    path, file = tmp_path / "s", tmp_path / "file"
+    file.touch()
+    with serving(hello, backend=backend, uds=str(path)) as server:
+        for taken in (path, file):
+            with pytest.raises(OSError, match="in use"), serving(hello, backend=backend, uds=str(taken)):
+                pass
+        with RawClient(server) as client:
+            client.ask("POST", "/v1/chat/completions", CHAT)
+            assert said(client.answer()[1]) == "Hello world"
+    assert file.exists()
+
+
 # -- Errors --------------------------------------------------------------------
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
+import stat
 from typing import Any, Final
 
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -37,6 +40,8 @@ def reserved(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # As create_server has it: connections that ended lately, of one who did not share it, are in nobody's way.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
     except BaseException:
         sock.close()
@@ -45,16 +50,31 @@ def reserved(host: str, port: int) -> socket.socket:
 
 
 def bound_unix(path: str) -> socket.socket:
-    """A Unix socket that listens at this path. Raises OSError."""
+    """A Unix socket that listens at this path. A socket there that nobody listens at any more, as a process that was
+    killed leaves it behind, makes way. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.bind(path)
+        try:
+            sock.bind(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _abandoned(path):
+                raise
+            os.unlink(path)
+            sock.bind(path)
         sock.listen(_BACKLOG)
     except BaseException:
         sock.close()
         raise
     sock.setblocking(False)
     return sock
+
+
+def _abandoned(path: str) -> bool:
+    if not stat.S_ISSOCK(os.stat(path).st_mode):  # to connect to a file is refused, too
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # where many wait to be accepted, somebody listens
+        return probe.connect_ex(path) == errno.ECONNREFUSED
 
 
 def tune(sock: Any) -> None:
