@@ -30,6 +30,9 @@ class ServerLimits:
     stored_total_bytes: the same of all of them. 256 MiB: what a small machine can spare.
     stored_age: how long a response is kept once it has ended. Ten minutes, as the official API
         does for background responses.
+
+    Raises ValueError for what is no such number: times and sizes are positive, but for shutdown, stored and stored_age,
+    which may be 0.
     """
 
     head_bytes: int = 65_536
@@ -46,6 +49,19 @@ class ServerLimits:
     stored_bytes: int = 33_554_432
     stored_total_bytes: int = 268_435_456
     stored_age: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name == "keep_alive" and value is None:
+                continue
+            zero = name in ("shutdown", "stored", "stored_age")
+            if not (isinstance(value, (int, float)) and (value > 0 or (zero and value == 0))):
+                or_none = ", or None for never" if name == "keep_alive" else ""
+                raise ValueError(
+                    f"ServerLimits.{name} must be a {'number that is not negative' if zero else 'positive number'}"
+                    f"{or_none}, not {value!r}"
+                )
 
 
 DEFAULT_SERVER_LIMITS: Final = ServerLimits()
