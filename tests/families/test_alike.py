@@ -350,6 +350,51 @@ def test_what_they_add_up_to_is_the_same(family: ModuleType, chosen: list[tuple[
         assert together.complete == alone.complete
 
 
+def chunks_of(choices: Any) -> bytes:
+    return written({"id": "c", "choices": choices})
+
+
+MISSHAPEN = {
+    "a delta that is text": (chat, chunks_of([{"index": 0, "delta": "abc"}])),
+    "a delta that is a list": (chat, chunks_of([{"index": 0, "delta": [], "logprobs": {"content": "abc"}}])),
+    "choices again, and none": (chat, chunks_of([{"index": 0, "delta": {"content": "abc"}}])[:-1] + b',"choices":""}'),
+    "the delta again, and none": (responses, text_delta("abc")[:-1] + b',"delta":null}'),
+}
+
+
+@pytest.mark.parametrize(("family", "payload"), MISSHAPEN.values(), ids=MISSHAPEN)
+def test_an_event_of_any_shape_may_come_again_and_again(family: ModuleType, payload: bytes) -> None:
+    reading, together, alone = family.Reading(), family.Accumulator(), family.Accumulator()
+    helper, plain_helper = family.Helper(), family.Helper()
+    for _ in range(4):
+        events = reading.run([payload] * 20) or [family.decode(payload) for _ in range(20)]
+        together.add_run(events, reading.like, reading.texts)
+        found = helper.events([family.decode(payload) for _ in range(20)], reading.like, reading.texts)
+        for _ in range(20):
+            alone.add(family.decode(payload))
+        expected = [event for _ in range(20) for event in plain_helper.events([family.decode(payload)])]
+        assert list(map(repr, found)) == list(map(repr, expected))
+    assert told(events) == told([family.decode(payload)] * 20)
+    assert snapshot_of(together) == snapshot_of(alone)
+    assert snapshot_of(helper) == snapshot_of(plain_helper)
+
+
+def test_of_what_a_stream_says_of_itself_the_latest_word_is_believed() -> None:
+    reading, together = chat.Reading(), chat.Accumulator()
+
+    def take(count: int, **more: Any) -> None:
+        events = reading.run([chunk({"content": "a"}, provider="P", **more)] * count)
+        events = events or [chat.decode(chunk({"content": "a"}, provider="P", **more)) for _ in range(count)]
+        together.add_run(events, reading.like, reading.texts)
+
+    for _ in range(3):
+        take(20, system_fingerprint="fp_1")
+    assert reading.like is not None
+    take(20, system_fingerprint="fp_2")
+    take(20, system_fingerprint="fp_1")
+    assert together.snapshot().system_fingerprint == "fp_1"
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @given(runs, reads)
 @settings(max_examples=100)

@@ -134,6 +134,9 @@ def _template(decode: Callable[[bytes], Any], payload: bytes) -> Template | None
             return None
     except APIError:
         return None
+    text = holes.index(texts[0])
+    if all(source != text for _, source in steps):
+        return None  # it says its text twice, and the last word is another
     literals, kinds, probe, at = [], "", b"", 0
     for match in holes:
         kind = "i" if match[2] is None else "s"
@@ -143,7 +146,7 @@ def _template(decode: Callable[[bytes], Any], payload: bytes) -> Template | None
         kinds += kind
         at = end
     literals.append(payload[at:])
-    template = compiled(tuple(literals), kinds, holes.index(texts[0]), tuple(steps), _unescape)
+    template = compiled(tuple(literals), kinds, text, tuple(steps), _unescape)
     probe += literals[-1]
     made, _ = template.read([probe])
     return template if made and made[0] == decode(probe) else None

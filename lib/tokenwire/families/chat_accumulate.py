@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .chat_calls import Log, says
 from .chat_choice import Change, ChoiceLog
-from .chat_types import ChatCompletion, ChatCompletionChunk, ChunkChoice, CompletionUsage
+from .chat_types import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice, CompletionUsage
 from .partial import GrowingText
 
 __all__ = ["Accumulator"]
@@ -34,7 +34,9 @@ def _brings_text_alone(event: ChatCompletionChunk) -> bool:
     the latest word is believed.
     """
     choice = event.choices[0]
-    delta = choice.delta
+    delta: Any = choice.delta
+    if type(delta) is not ChoiceDelta:
+        return False
     if choice.__dict__ or delta.__dict__ or choice.finish_reason or choice.logprobs or any(_others(delta)):
         return False
     return type(choice.index) is int and type(delta.content) is str
@@ -118,6 +120,7 @@ class Accumulator:
         if like is not None and like is self._like and self._write is not None:
             self._write("".join(texts))
             return events
+        self._like = None  # what comes now may say otherwise, and behind it theirs is the latest word again
         take = self.take
         for event in events:
             take(event)
