@@ -14,6 +14,7 @@ import pytest
 
 import tokenwire
 from support.answers import answer, chunk, completion, head, js, sse
+from support.held import counts
 from tokenwire import Limits, Timeouts
 from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend, SendFails
 from tokenwire.requests import Request
@@ -41,11 +42,6 @@ def stream(client: tokenwire.Client, **options: Any) -> Any:
 
 def whole(client: tokenwire.Client, **options: Any) -> Any:
     return client.chat.completions.create(model="m", messages=[], **options)
-
-
-def counts(client: tokenwire.Client) -> dict[str, int]:
-    assert client._pools.pool is not None
-    return {name: count for name, count in client._pools.pool.counts().items() if count}
 
 
 def bodies(peer: MemoryBackend) -> list[bytes]:

@@ -18,6 +18,7 @@ import trio.testing
 
 import tokenwire
 from support.answers import answer, chunk, delta, ended, head, sse, texts, usage_chunk
+from support.held import counts
 from support.mixed import Mixed, run_on
 from support.threads import PATIENCE, ThreadServer
 from tokenwire import BusyResourceError, StreamConsumedError
@@ -92,10 +93,6 @@ class Both:
 @pytest.fixture(params=["sync", "asyncio", "trio"])
 def colour(request: pytest.FixtureRequest) -> Colour:
     return Colour(request.param)
-
-
-def counts(client: Any) -> dict[str, int]:
-    return {name: count for name, count in client._pools.pool.counts().items() if count}
 
 
 def cut(wire: bytes, size: int = 100) -> list[Any]:

@@ -13,25 +13,10 @@ import pytest
 from hypothesis import given, strategies as st
 from openai.types import chat as official
 
+from support.chat_chunks import chunk, decoded
 from tokenwire.errors import APIError, StreamDecodeError
 from tokenwire.families import chat, chat_types
 from tokenwire.families.record import Record, Unknown
-
-
-def chunk(delta: Any = None, *, choice: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    return {
-        "id": "c",
-        "object": "chat.completion.chunk",
-        "created": 7,
-        "model": "m",
-        "choices": [{"index": 0, "delta": delta or {}, "finish_reason": None, **(choice or {})}],
-        **more,
-    }
-
-
-def decoded(value: Any) -> chat.ChatCompletionChunk:
-    return chat.decode(json.dumps(value).encode())
-
 
 # -- The types ------------------------------------------------------------------------
 

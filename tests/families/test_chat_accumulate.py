@@ -13,27 +13,9 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk as OfficialChunk
 
 from support.calls import calls_made
+from support.chat_chunks import chunk, decoded, end, of_choice
 from tokenwire.families import chat
 from tokenwire.families.chat_types import ChatCompletionMessageCustomToolCall
-
-
-def chunk(delta: Any = None, *, choice: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    return {
-        "id": "c",
-        "object": "chat.completion.chunk",
-        "created": 7,
-        "model": "m",
-        "choices": [{"index": 0, "delta": delta or {}, "finish_reason": None, **(choice or {})}],
-        **more,
-    }
-
-
-def end(reason: str = "stop", delta: Any = None) -> dict[str, Any]:
-    return chunk(delta, choice={"finish_reason": reason})
-
-
-def decoded(value: Any) -> chat.ChatCompletionChunk:
-    return chat.decode(json.dumps(value).encode())
 
 
 def added(*chunks: Any) -> chat.Accumulator:
@@ -139,10 +121,6 @@ def test_reasoning_details_of_one_index_and_type_are_one() -> None:
 
 
 # -- Choices ----------------------------------------------------------------------------
-
-
-def of_choice(index: Any, delta: Any, reason: str | None = None) -> dict[str, Any]:
-    return chunk(choices=[{"index": index, "delta": delta, "finish_reason": reason}])
 
 
 def test_choices_may_be_interleaved_and_come_in_any_order() -> None:

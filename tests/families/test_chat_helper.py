@@ -18,38 +18,16 @@ from openai.lib.streaming.chat import ChatCompletionStreamState, _events
 from openai.types.chat import ChatCompletionChunk as OfficialChunk
 
 from support.calls import calls_made
+from support.chat_chunks import chunk, decoded, end, of_choice
 from tokenwire.errors import ContentFilterFinishReasonError, LengthFinishReasonError
 from tokenwire.families import chat, chat_events
 from tokenwire.families.partial import PartialParser
-
-
-def chunk(delta: Any = None, *, choice: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    return {
-        "id": "c",
-        "object": "chat.completion.chunk",
-        "created": 7,
-        "model": "m",
-        "choices": [{"index": 0, "delta": delta or {}, "finish_reason": None, **(choice or {})}],
-        **more,
-    }
-
-
-def of_choice(index: int, delta: Any, reason: str | None = None) -> dict[str, Any]:
-    return chunk(choices=[{"index": index, "delta": delta, "finish_reason": reason}])
-
-
-def end(reason: str = "stop", delta: Any = None) -> dict[str, Any]:
-    return chunk(delta, choice={"finish_reason": reason})
 
 
 def call(arguments: str | None, index: int | None = 0, **fields: Any) -> dict[str, Any]:
     name = fields.pop("name", None)
     function = {"arguments": arguments} if name is None else {"name": name, "arguments": arguments}
     return chunk({"tool_calls": [{"index": index, "function": function, **fields}]})
-
-
-def decoded(value: Any) -> chat.ChatCompletionChunk:
-    return chat.decode(json.dumps(value).encode())
 
 
 def events_of(helper: chat.Helper, *chunks: Any) -> list[Any]:

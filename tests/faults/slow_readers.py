@@ -6,22 +6,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator
 
 import trio
 
+from support.held import resident
 from tokenwire.server import Request, Serving, serve
 
 _TEXT = "x" * 4_000
 
 said = [0]
-
-def resident() -> int:
-    """Bytes of this process that are in memory."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def handler(request: Request) -> AsyncIterator[str]:

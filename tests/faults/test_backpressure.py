@@ -17,6 +17,7 @@ import pytest
 
 import tokenwire
 from support.answers import chunk, head, sse
+from support.held import resident
 from support.loops import PATIENCE, Threaded, Way, listening, plain_and_tls, rounds, trusting, ways
 
 TOTAL = 200_000_000 if os.environ.get("TOKENWIRE_LARGE") else 20_000_000
@@ -41,12 +42,6 @@ def piece(number: int) -> bytes:
 _HEAD = head("Content-Type: text/event-stream", "Transfer-Encoding: chunked")
 _DONE = sse(chunk(None, "stop"), done=True)
 _END = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_DONE), _DONE)
-
-
-def resident() -> int:
-    """Bytes of this process that are in memory."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Firehose:

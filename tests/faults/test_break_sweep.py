@@ -19,6 +19,7 @@ import pytest
 
 import tokenwire
 from support.answers import chunk, head, sse
+from support.held import counts
 from support.loops import PATIENCE, Threaded, Way, listening, plain_and_tls, rounds, trusting, ways
 
 #: Three events in one read, and no end.
@@ -58,10 +59,6 @@ class Answering:
 def sockets() -> int:
     """How many descriptors this process holds."""
     return len(os.listdir("/proc/self/fd"))
-
-
-def counts(client: Any) -> dict[str, int]:
-    return {name: count for name, count in client._pools.pool.counts().items() if count}
 
 
 @contextlib.contextmanager
