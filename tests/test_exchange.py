@@ -649,6 +649,15 @@ def test_stats_of_a_stream() -> None:
     assert f"bytes={len(STREAM)}" in repr(stats)
 
 
+def test_chunks_that_the_receive_buffer_cannot_hold() -> None:
+    words = [f"t{number} " for number in range(20)]
+    body = b"".join(in_chunk(sse(chunk(word, obfuscation="o" * 200))) for word in words)
+    wire = BEGUN + body + in_chunk(sse(done=True)) + b"0\r\n\r\n"
+    for room in range(100, 700, 7):
+        client, _ = made([wire], limits=Limits(receive_buffer=room))
+        assert list(stream(client).text()) == words, room
+
+
 def test_pauses_are_reads_that_left_no_room() -> None:
     begin = STREAM.index(b"\r\n\r\n") + 4
     room = len(STREAM) - begin + 1

@@ -128,9 +128,18 @@ def test_a_line_of_another_kind_in_the_crlf_shape() -> None:
     assert taken(usual + odd, chunks) == ([HELLO], odd, False)
 
 
-def test_a_long_beginning_goes_on_to_the_readers() -> None:
+def test_a_chunk_whose_data_has_come_does_not_wait_for_its_footer() -> None:
     long = b"fff\r\ndata: " + b"x" * 4090
     assert taken(chunk(event()) + long) == ([HELLO], long, False)
+
+
+@pytest.mark.parametrize(("length", "waits"), [(100, True), (101, False)])
+def test_what_waits_takes_no_more_than_half_of_the_buffer(length: int, waits: bool) -> None:
+    """Else the rest of it might find no room."""
+    buffer, chunks = ReceiveBuffer(200), fresh()
+    buffer.feed(chunk(event()) + b"ff\r\ndata: {".ljust(length, b"x"))
+    assert chunks.take(buffer) == [HELLO]
+    assert (len(buffer), chunks.settled) == (length, waits)
 
 
 def test_nothing_is_taken_in_the_middle_of_a_chunk_or_of_an_event() -> None:
