@@ -103,8 +103,6 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         # For each token: so what other objects would do to themselves stands here, without a frame.
         buffer, arrival = self._buffer, self._arrival
         buffer.end = end = buffer.end + nbytes
-        if nbytes < buffer.lent:
-            buffer.lent = 0
         self._unseen += nbytes
         wake_up = arrival.wake_up
         if wake_up is not None:

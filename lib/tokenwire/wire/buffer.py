@@ -50,17 +50,15 @@ _NO_MEMORY: Final = (_NOTHING, memoryview(_NOTHING))
 class ReceiveBuffer:
     """Received bytes that wait to be consumed: `data[start:end]`.
 
-    limit: the most bytes it ever holds. lean: it has no memory while it is empty and waits. lent: the room of
-    the last `get_buffer`; 0 once a read has left some of it over, or none is out.
+    limit: the most bytes it ever holds. lean: it has no memory while it is empty and waits.
     """
 
-    __slots__ = ("_kept", "_lean", "_memory", "_size", "_spare", "data", "end", "lent", "limit", "start")
+    __slots__ = ("_kept", "_lean", "_memory", "_size", "_spare", "data", "end", "limit", "start")
 
     def __init__(self, limit: int = DEFAULT_LIMITS.receive_buffer, *, lean: bool = False) -> None:
         self.limit = limit
         self._lean = lean
         self._kept = False  # lean as a rule, but not now
-        self.lent = 0
         self._memory: _Memory = _NO_MEMORY
         self.data = _NOTHING  # the memory's
         self.start = self.end = 0
@@ -75,7 +73,6 @@ class ReceiveBuffer:
 
     def _allocate(self) -> _Memory:
         """Go on in new memory."""
-        self.lent = 0
         self.data = data = bytearray(self._size)
         self._memory = memory = data, memoryview(data)
         return memory
@@ -104,27 +101,21 @@ class ReceiveBuffer:
                     self.data = memory[0]
                 except IndexError:
                     memory = self._allocate()
-            self.lent = self._size
             return memory[1]
         if end == self._size:
             self._swap()
             end = self.end
-        self.lent = self._size - end
         return self._memory[1][end:]
 
     def buffer_updated(self, nbytes: int) -> None:
         """The last view from `get_buffer` now begins with nbytes received bytes."""
         self.end += nbytes
-        if nbytes < self.lent:
-            self.lent = 0  # room was left over: no reason to grow
 
     def _swap(self) -> None:
         """Go on in another bytearray that has room; the unread bytes move there."""
-        size = self._size
         unread = self.data[self.start : self.end]
-        # All the room that was lent came back full: the peer has more than we ask for.
-        if self.lent or len(unread) == size:
-            size = min(size * 2, self.limit)
+        # The last read filled all the room that it was lent: the peer has more than we ask for.
+        size = min(self._size * 2, self.limit)
         if len(unread) >= size:
             raise BufferError(f"the receive buffer is full: it holds its limit of {self.limit} bytes")
         self._move(unread, size)
@@ -142,14 +133,13 @@ class ReceiveBuffer:
         start, end = self.start, self.end
         if start == end:
             self.start = self.end = 0
-            lent, memory = self.lent, self._memory
+            memory = self._memory
             if self._lean and memory is not _NO_MEMORY:  # "hands it on"
                 self._spare.append(memory)
                 self._memory, self.data = _NO_MEMORY, _NOTHING
-                self.lent = 0
-            if lent and end == self._size < self.limit:
+            if end == self._size < self.limit:
                 self._resize(min(end * 2, self.limit))
-        elif self.lent and end == self._size < self.limit:
+        elif end == self._size < self.limit:
             self._swap()  # the beginning of what comes next must not keep it small
         elif start:
             self.data[: end - start] = self.data[start:end]
@@ -180,7 +170,7 @@ class ReceiveBuffer:
     def shrink(self) -> None:
         """Give back the room of a connection that goes idle. Only while empty."""
         if self.start == self.end:
-            self.lent = 0  # no reason to grow
+            self.start = self.end = 0  # no reason to grow
             self.reclaim()
             size = min(_INITIAL, self.limit)
             if self._size != size:
