@@ -131,7 +131,7 @@ def _is_exempt(host: str, port: int, rules: str) -> bool:
 
     name = host.lower().rstrip(".")
     try:
-        address = ipaddress.ip_address(name.partition("%")[0])  # without its zone
+        address = ipaddress.ip_address(name)
     except ValueError:
         address = None
     for rule in rules.lower().replace(",", " ").split():
