@@ -129,7 +129,7 @@ def catalogue() -> Iterator[Measurement]:
         yield one("firehose", "floor_ssl", "none", FIREHOSE, tls=True)
 
         yield one("paced", "floor_epoll", "none", PACED)
-        for rival in ("floor_buffered", "tokenwire_create", "aiohttp_by_hand", "pyreqwest_by_hand"):
+        for rival in ("floor_buffered", "floor_task", "tokenwire_create", "aiohttp_by_hand", "pyreqwest_by_hand"):
             for loop in ("asyncio", "uvloop"):
                 yield one("paced", rival, loop, PACED)
         yield one("paced", "tokenwire_batches", "asyncio", PACED)
@@ -145,7 +145,8 @@ def catalogue() -> Iterator[Measurement]:
         for rival in ("openai_create", "tokenwire_create"):
             yield one("paced-slow", rival, "trio", PACED_SLOW)
         yield one("paced-slow", "floor_epoll", "none", PACED_SLOW)
-        yield one("paced-slow", "floor_buffered", "asyncio", PACED_SLOW)
+        for rival in ("floor_buffered", "floor_task"):
+            yield one("paced-slow", rival, "asyncio", PACED_SLOW)
 
         for rival in ASYNC:
             if rival != "tokenwire_batches":
@@ -175,6 +176,7 @@ def catalogue() -> Iterator[Measurement]:
 
     for rival in ("floor_epoll", "floor_tick"):
         yield Measurement("coalesce", rival, "none", options=MANY)
+    yield Measurement("coalesce", "floor_tick_task", "asyncio", options=MANY)
     for loop in ("asyncio", "uvloop", "trio"):
         for rival in ("tokenwire_batches", "tokenwire_coalesce"):
             yield Measurement("coalesce", rival, loop, options=MANY)
