@@ -83,6 +83,15 @@ def test_pipelined_requests_are_answered_in_order(backend: str) -> None:
         assert said(client.answer()[1]) == "Hello world"
 
 
+def test_an_empty_line_behind_a_body(backend: str) -> None:
+    """Some clients send one. It was answered by itself, which its client would take for the next request's answer."""
+    with serving(hello, backend=backend) as server, RawClient(server) as client:
+        for _ in range(2):
+            client.ask("POST", "/v1/chat/completions", CHAT)
+            client.sock.sendall(b"\r\n")
+            assert said(client.answer()[1]) == "Hello world"
+
+
 def test_connection_close_and_http_1_0(backend: str) -> None:
     with serving(hello, backend=backend) as server:
         with RawClient(server) as client:

@@ -583,6 +583,30 @@ def test_a_chunked_request_and_one_without_a_body() -> None:
     assert server.body.complete
 
 
+def test_an_empty_line_before_a_request_is_passed_over() -> None:
+    """2.2; some clients send one behind a body, and would have taken the refusal for the next request's answer."""
+    for pieces in two_ways((b"\r\n" + request(line=b"GET / HTTP/1.1")) * 2):
+        server, answered = ServerConnection(), 0
+        for piece in pieces:
+            server.buffer.feed(piece)
+            while server.receive_head() is not None:
+                server.send_response(200, [], b"")
+                answered += 1
+        assert answered == 2
+
+
+def test_a_connection_that_is_idle_but_for_an_empty_line() -> None:
+    server = accepted(request(b"Content-Length: 5", body=b"hello\r\n"))
+    assert server.begun
+    read_body(server)
+    server.send_response(200, [], b"")
+    assert server.receive_head() is None
+    assert not server.begun
+    server.buffer.feed(b"G")
+    assert server.receive_head() is None
+    assert server.begun
+
+
 SMUGGLED = {
     "both framings": request(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
     "both, the other way": request(b"Transfer-Encoding: chunked", b"Content-Length: 5"),
@@ -625,7 +649,9 @@ SMUGGLED = {
     "no version": request(line=b"GET /"),
     "another protocol": request(line=b"GET / HTTQ/1.1"),
     "TLS": b"\x16\x03\x01\x02\x00\x01",
-    "a blank line": b"\r\n\r\n",
+    "two empty lines": b"\r\n\r\n",
+    "an empty line that is a bare LF": b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a CR before the request line": b"\rGET / HTTP/1.1\r\nHost: x\r\n\r\n",
 }
 
 

@@ -115,18 +115,20 @@ class Connection:
     async def _read_head(self) -> RequestHead | None:
         """The next request's head, or None where the client closed, or stayed idle, before it."""
         http, now = self._http, self._backend.now
-        begun = len(http.buffer) > 0
-        self._idle = not begun
-        if not begun:
-            http.buffer.shrink()  # it may lie idle for long
-        deadline = now() + (self._limits.head if begun else self._limits.idle)
+        begun, deadline = False, now() + self._limits.idle
         while True:
             try:
                 head = http.receive_head()
             except (LimitExceededError, RemoteProtocolError) as error:
                 raise _not_http(error) from None
+            finally:
+                self._idle = not http.begun
             if head is not None:
                 return head
+            if self._idle:
+                http.buffer.shrink()  # it may lie idle for long
+            elif not begun:
+                begun, deadline = True, now() + self._limits.head
             try:
                 count = await self._transport.receive_into(http.buffer, deadline)
             except TimeoutError:
@@ -135,9 +137,6 @@ class Connection:
                 raise RequestError(408, "The request's head did not come in time.", code="timeout") from None
             if count == 0:
                 return None
-            if not begun:
-                begun, deadline = True, now() + self._limits.head
-                self._idle = False
 
     async def _linger(self) -> None:
         """Read on, to no end, until the client closes; for a short time, and not much."""

@@ -229,6 +229,7 @@ class ServerConnection:
         self._head: Head | None = None
         self._persists = True
         self._method = b""
+        self._skipped = False  # an empty line before a request
         self._refusal: RemoteProtocolError | None = None
         self._bodiless = self._chunked = False
         self._responded = False
@@ -244,6 +245,9 @@ class ServerConnection:
         if self._refusal is not None:
             raise self._refusal  # nobody knows where the next request would begin
         if self._head is None or self._responded:
+            if not self._past_empty_line():
+                return None
+            self._skipped = False
             self._head = Head(h11.SERVER, self._limits)
             self._method = b""
             self.body = None
@@ -278,6 +282,21 @@ class ServerConnection:
         return RequestHead(
             event.method.decode("ascii"), event.target.decode("ascii"), Headers(raw), event.http_version.decode("ascii")
         )
+
+    @property
+    def begun(self) -> bool:
+        """Whether a request has begun to come that is not answered yet."""
+        return self._head is not None and not self._responded
+
+    def _past_empty_line(self) -> bool:
+        """Whether a request begins behind it. RFC 9112, 2.2: "a server that is expecting to receive and parse a
+        request-line SHOULD ignore at least one empty line (CRLF) received prior to the request-line": some clients
+        end a body with one."""
+        buffer = self.buffer
+        if not self._skipped and buffer.data.startswith(b"\r\n", buffer.start, buffer.end):
+            buffer.start += 2
+            self._skipped = True
+        return len(buffer) > 0 and (self._skipped or buffer.data[buffer.start : buffer.end] != b"\r")
 
     def send_continue(self) -> bytes:
         """The interim 100 response, where the client waits for it before it sends its body; else b""."""
