@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -398,6 +399,15 @@ def test_media_types_that_are_accepted(media: str | None) -> None:
 def test_media_types_that_are_not() -> None:
     error = refused("chat", CHAT, headers={"content-type": "application/x-www-form-urlencoded"})
     assert (error.status, error.code) == (415, "unsupported_content_type")
+
+
+def test_a_body_that_is_compressed() -> None:
+    """It was told to be no JSON, by its first byte."""
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    with pytest.raises(RequestError, match="Unsupported content encoding: 'gzip'") as caught:
+        read_request("chat", gzip.compress(json.dumps(CHAT).encode()), headers=headers)
+    assert (caught.value.status, caught.value.code) == (415, "unsupported_content_encoding")
+    assert read_request("chat", json.dumps(CHAT).encode(), headers={"content-encoding": "identity"}).family == "chat"
 
 
 def test_request_error() -> None:

@@ -84,6 +84,13 @@ def read_request(
             f"Unsupported content type: '{media[:80]}'. This API method only accepts 'application/json'.",
             code="unsupported_content_type",
         )
+    coding = headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise RequestError(
+            415,
+            f"Unsupported content encoding: '{coding[:80]}'. This API takes bodies as they are.",
+            code="unsupported_content_encoding",
+        )
     body = _read_json(payload)
     for name in ("model", "messages" if family == "chat" else "input"):
         if body.get(name) is None:
