@@ -702,3 +702,24 @@ def test_an_address_in_use(backend: str) -> None:
     with serving(hello, backend=backend) as server, pytest.raises(OSError, match="in use"):  # noqa: SIM117
         with serving(hello, backend=backend, port=server.address[1]):
             pass
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "told"),
+    [
+        ({"port": 70_000}, ValueError, "a port is 0 to 65535, not 70000"),  # it was taken for 4464
+        ({"port": -1}, ValueError, "a port is 0 to 65535, not -1"),
+        ({"uds": ""}, ValueError, "uds is the path of a Unix socket, not ''"),
+        ({"uds": "\0abstract"}, ValueError, "uds is the path of a Unix socket"),
+        ({"max_choices": 0}, ValueError, "max_choices is at least 1, not 0"),
+    ],
+)
+def test_options_that_make_no_sense(backend: str, options: dict[str, Any], kind: type[Exception], told: str) -> None:
+    with pytest.raises(kind, match=told), serving(hello, backend=backend, **options):
+        pass
+
+
+def test_what_is_called_already_is_no_handler(backend: str) -> None:
+    """`serve(handler())`: it was told to each client by a 500."""
+    with pytest.raises(TypeError, match="it is a function, not tuple"), serving((), backend=backend):
+        pass

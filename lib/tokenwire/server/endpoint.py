@@ -56,6 +56,10 @@ class Endpoint:
         on_disconnect: OnDisconnect = "cancel",
         cors: Sequence[str] = (),
     ) -> None:
+        if not callable(handler):
+            raise TypeError(f"a handler is called with each Request: it is a function, not {type(handler).__name__}")
+        if max_choices < 1:
+            raise ValueError(f"max_choices is at least 1, not {max_choices!r}")
         if on_disconnect not in ("cancel", "finish"):
             raise ValueError(f"on_disconnect is 'cancel' or 'finish', not {on_disconnect!r}")
         if isinstance(models, str):

@@ -93,8 +93,8 @@ async def serve(
     reuse_port: share the port with other processes that say so too (SO_REUSEPORT).
     started: called with a Serving once it listens; task_status, as `nursery.start` passes it, likewise.
 
-    Raises OSError where it cannot listen. Cancelled, it closes every connection, and cancels
-    every handler, at once.
+    Raises OSError where it cannot listen, and TypeError or ValueError for options that make no sense.
+    Cancelled, it closes every connection, and cancels every handler, at once.
     """
     if backend is None:
         backend = detect()
@@ -109,6 +109,10 @@ async def serve(
         on_disconnect=on_disconnect,
         cors=cors,
     )
+    if not 0 <= port <= 65_535:  # a look-up takes the last 16 bits of any number
+        raise ValueError(f"a port is 0 to 65535, not {port!r}")
+    if uds is not None and (not uds or "\0" in uds):
+        raise ValueError(f"uds is the path of a Unix socket, not {uds!r}")
     listener = await backend.listen(host, port, uds=uds, ssl_context=ssl_context, reuse_port=reuse_port)
     with contextlib.ExitStack() as door:  # closed once: its path may be another's by then
         if uds is not None:
