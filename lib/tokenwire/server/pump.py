@@ -342,5 +342,13 @@ async def iterate(handler: Producer, request: Request) -> Any:
 async def close(iterator: Any) -> None:
     """Close an async generator: its `finally` blocks run here, and not in some finalizer."""
     aclose: Callable[[], Awaitable[object]] | None = getattr(iterator, "aclose", None)
-    if aclose is not None:
+    if aclose is None:
+        return
+    try:
         await aclose()
+    except BaseExceptionGroup as group:
+        # By GeneratorExit a generator is told to close. A task group or nursery around its `yield` wraps that as
+        # it does everything, and so nobody would take it for what it is: it would end the server.
+        rest = group.split(GeneratorExit)[1]
+        if rest is not None:
+            raise rest from None
