@@ -424,6 +424,29 @@ def test_aclose(way: Way, tls: bool) -> None:
     way.run(main)
 
 
+#: A record of TLS 1.3 that nobody has encrypted.
+FORGED = b"\x17\x03\x03\x00\x20" + bytes(32)
+
+
+@ways
+def test_a_forged_record_is_no_end(way: Way) -> None:
+    """What came before it is received, and then it breaks the connection."""
+    backend = way.backend
+
+    async def main() -> None:
+        async with connected(backend, True) as (transport, peer):
+            peer.sendall(b"whole")
+            with socket.socket(fileno=os.dup(peer.fileno())) as wire:
+                wire.sendall(FORGED)
+            buffer = ReceiveBuffer()
+            assert await receive_all(transport, buffer, backend.now() + PATIENCE, 5) == b"whole"
+            for _ in range(2):
+                with pytest.raises(ssl.SSLError):
+                    await transport.receive_into(buffer, backend.now() + PATIENCE)
+
+    way.run(main)
+
+
 @ways
 @plain_and_tls
 def test_abort(way: Way, tls: bool) -> None:
