@@ -260,6 +260,28 @@ def test_a_signal_that_comes_as_a_worker_ends(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
 
 
+FAILING = """
+import os, signal
+from tokenwire.workers import workers
+
+def work(listening):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    os.kill(os.getppid(), signal.SIGTERM)  # which is passed on
+    signal.sigwait([signal.SIGTERM])
+    return 3
+
+print(workers(1, work, lambda count: None))
+"""
+
+
+def test_a_worker_that_fails_at_the_shutdown_is_reported_too(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING], capture_output=True, text=True, timeout=PATIENCE, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "1\n"
+    assert re.findall(r"has ended (.*)\n", done.stderr) == ["with status 3; left: 0"]
+
+
 def test_workers_end_with_their_parent(started: Callable[..., Process]) -> None:
     process = started("--port", "0", "--workers", "2")
     pids = answering(process, 2)
