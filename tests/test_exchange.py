@@ -297,11 +297,50 @@ def test_a_timer_that_rings_early_is_totals_all_the_same(waits_for: str, connect
         assert counts(client) == {"active": 1}
 
 
-def test_a_timeout_of_a_backends_own_is_none_of_our_clocks() -> None:
-    peer = MemoryBackend([TimeoutError("resolver")])
-    client = tokenwire.Client(api_key="k", base_url="http://test", backend=peer, timeout=None, max_retries=0)
-    with pytest.raises(tokenwire.APIConnectionError, match="Connection error: resolver"):
+ALARM = TimeoutError("the caller's alarm")
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+@pytest.mark.parametrize(
+    "script",
+    [
+        ALARM,
+        [ALARM],
+        [SendFails(ALARM)],
+        [BEGUN, ALARM],
+        [head("Content-Length: 9", status="503 Busy"), ALARM],
+        [head("Content-Length: 9", "Content-Type: application/json"), ALARM],
+    ],
+    ids=["connect", "head", "send", "first event", "a refusal's body", "a whole body"],
+)
+def test_a_timeout_that_comes_before_its_time_is_the_callers(script: Any, timeout: float | None) -> None:
+    """`signal.alarm` and a handler that raises it: nothing may take that for a clock of ours, and try again."""
+    peer = MemoryBackend([script])
+    client = tokenwire.Client(api_key="k", base_url="http://test", backend=peer, timeout=timeout)
+    with pytest.raises(TimeoutError) as caught:
+        list(stream(client))
+    assert caught.value is ALARM
+    assert (counts(client), peer.slept) == ({}, [])
+    assert all(connection.closed for connection in peer.connections)
+
+
+def test_a_timeout_of_the_callers_while_a_kept_connection_is_looked_at() -> None:
+    client, peer = made([STREAM, ALARM])
+    list(stream(client))
+    with pytest.raises(TimeoutError) as caught:
         stream(client)
+    assert caught.value is ALARM
+    assert (counts(client), len(peer.connections)) == ({}, 1)
+
+
+def test_behind_a_timeout_of_the_callers_the_stream_does_not_end_as_if_it_were_whole() -> None:
+    client, _ = made([BEGUN + EVENT, ALARM])
+    found = stream(client)
+    next(found)
+    with pytest.raises(TimeoutError):
+        next(found)
+    with pytest.raises(tokenwire.StreamConsumedError, match="cancelled by TimeoutError"):
+        next(found)
 
 
 def test_the_kernels_own_timeout_is_a_broken_connection() -> None:
@@ -771,6 +810,9 @@ def test_a_bug_in_a_family_closes_the_connection() -> None:
         with pytest.raises(ZeroDivisionError):
             next(found)
         assert counts(client) == {}
+        if len(pieces) > 1:  # read in part: what is left was not the end of it
+            with pytest.raises(tokenwire.StreamConsumedError, match="ZeroDivisionError"):
+                next(found)
         assert list(found) == []
 
 

@@ -709,22 +709,25 @@ def test_dropped_on_a_later_connection() -> None:
     assert is_clean(client, peer)
 
 
-@pytest.mark.parametrize("where", ["wait", "request"])
-def test_interrupted(where: str) -> None:
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, TimeoutError])
+@pytest.mark.parametrize("where", ["wait", "request", "later request"])
+def test_interrupted(where: str, interruption: type[BaseException]) -> None:
     """As by a cancellation: the stream is over, and nothing is left of it."""
 
     def interrupt() -> None:
-        raise KeyboardInterrupt
+        raise interruption
 
     def cut(number: int | None, _: int) -> list[Any]:
-        return [begun(EVENTS[:4]), EOF] if number is None else [KeyboardInterrupt()]
+        if number is None:
+            return [begun(EVENTS[:2] if where == "later request" else EVENTS[:4]), EOF]
+        return [begun(EVENTS[2:4]), EOF] if number == 1 else [interruption()]
 
     peer = Interrupted(cut)
     peer.chore = interrupt if where == "wait" else lambda: None
     client = client_of(peer)
     stream = create(client)
     got = [next(stream).to_dict() for _ in range(4)]
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(interruption):
         next(stream)
     assert got == EVENTS[:4]
     assert is_clean(client, peer)

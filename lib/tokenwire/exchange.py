@@ -29,9 +29,11 @@ from tokenwire.errors import (
     ProxyError,
     RemoteProtocolError,
     StreamConsumedError,
+    TokenwireError,
 )
 from tokenwire.family import Family, Helper
 from tokenwire.pipeline import EventPipeline, HelperPipeline, RawPipeline
+from tokenwire.policy import is_timeout, rang
 from tokenwire.pool import Pool
 from tokenwire.refusals import is_stream, status_refusal
 from tokenwire.requests import Request
@@ -42,7 +44,7 @@ from tokenwire.wire.heads import ResponseHead
 __all__ = ["Exchange"]
 
 _BUSY: Final = "this stream is being read by another task or thread: it has one consumer"
-_CANCELLED: Final = "a read of this stream was cancelled, and that closed it before its end"
+_CANCELLED: Final = "a read of this stream was cancelled by {}, and that closed it before its end"
 
 #: Events behind which a stream is under way, though none of them was seen to be a token: its tokens may be of a
 #: kind that we do not know, or be read raw.
@@ -171,7 +173,9 @@ class Exchange(Sending):
                 try:
                     count = await connection.transport.receive_into(buffer, until)
                 except OSError as error:
-                    if isinstance(error, TimeoutError) and error.errno is None:
+                    if is_timeout(error):
+                        if not rang(error, until, now()):
+                            raise
                         raise self._timed_out(self._deadline()[1]) from None
                     events = pipeline.receive_eof(words(error))
                 else:
@@ -218,9 +222,11 @@ class Exchange(Sending):
             pipeline.done, pipeline.failure = True, failure
 
     def _left_by(self, error: BaseException) -> None:
-        """A read has raised this. A cancellation is no end of the answer: who reads on all the same is told so."""
+        """A read has raised this. If it is none of ours, a cancellation or what a signal handler raises, it is no end
+        of the answer: who reads on all the same is told so."""
         self.abort()
-        self._end(None if isinstance(error, Exception) else StreamConsumedError(_CANCELLED))
+        ours = isinstance(error, TokenwireError)
+        self._end(None if ours else StreamConsumedError(_CANCELLED.format(type(error).__name__)))
 
     def _note_events(self) -> None:
         stats = self.stats
@@ -278,8 +284,10 @@ class Exchange(Sending):
             return status_refusal(b"", head)
         try:
             await self._fill(connection, body)
-        except (OSError, APIConnectionError):
+        except (OSError, APIConnectionError) as error:
             self.abort()
+            if is_timeout(error):
+                raise
         except BaseException:
             self.abort()
             raise
@@ -299,6 +307,8 @@ class Exchange(Sending):
             await self._fill(connection, body)
         except OSError as error:
             self.abort()
+            if is_timeout(error):
+                raise
             raise APIConnectionError(f"Connection error: {words(error)}.") from error
         except BaseException:
             self.abort()

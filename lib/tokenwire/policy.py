@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-__all__ = ["DEFAULT_LIMITS", "DEFAULT_TIMEOUTS", "Limits", "Retry", "Timeouts"]
+__all__ = ["DEFAULT_LIMITS", "DEFAULT_TIMEOUTS", "Limits", "Retry", "Timeouts", "is_timeout", "rang"]
+
+#: Seconds by which a timer may ring too soon: uvloop counts in milliseconds, the clock of Windows in sixty-fourths.
+_EARLY: Final = 0.02
 
 
 def _exceeds(value: object, bound: float) -> bool:
@@ -20,6 +23,19 @@ def _exceeds(value: object, bound: float) -> bool:
         return bool(value > bound)  # type: ignore[operator] # that is the question
     except TypeError:
         return False
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether somebody's time is up: ours, or that of the caller, whose signal handler may raise this anywhere.
+
+    What the machine says of a network that timed out is none: that has an errno.
+    """
+    return isinstance(error, TimeoutError) and error.errno is None
+
+
+def rang(error: BaseException, until: float | None, now: float) -> bool:
+    """Whether it was our time that was up, behind a wait that was to end then."""
+    return is_timeout(error) and until is not None and now >= until - _EARLY
 
 
 class HttpTimeout(Protocol):

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from tokenwire.backends.base import Backend, Origin
 from tokenwire.connections import Connection, State, Waiter
 from tokenwire.errors import PoolTimeoutError, RemoteProtocolError
-from tokenwire.policy import DEFAULT_LIMITS, Limits
+from tokenwire.policy import DEFAULT_LIMITS, Limits, is_timeout, rang
 from tokenwire.tunnel import connect
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ _DRAIN = 65_536
 
 
 class Overdue(TimeoutError):
-    """The caller's own deadline has passed. Only who knew it can tell: a loop's timers may ring a little early."""
+    """One of the caller's own deadlines has passed. clock: which, "connect" or "total"."""
+
+    def __init__(self, clock: str) -> None:
+        super().__init__()
+        self.clock = clock
 
 
 def _idle_since(connection: Connection) -> float:
@@ -99,7 +103,7 @@ class Pool:
         """A connection to this origin, ACTIVE: one that is there, or a new one. A checkpoint.
 
         connect: seconds that making one may take. deadline: when to give up at all.
-        Raises PoolTimeoutError, Overdue (deadline), TimeoutError (connect), OSError; ProxyError,
+        Raises PoolTimeoutError, Overdue, OSError; ProxyError,
         RemoteProtocolError for what a proxy said; RuntimeError as `check`.
         Cancelled, it has taken nothing.
         """
@@ -277,7 +281,7 @@ class Pool:
         self._leave(waiter)
         self.check()
         if until == deadline:
-            raise Overdue
+            raise Overdue("total")
         raise PoolTimeoutError(
             f"no connection became free within {patience:g} seconds (Limits.pool_timeout): "
             f"all {self._limits.max_connections} are in use (Limits.max_connections)"
@@ -304,8 +308,8 @@ class Pool:
         except BaseException as error:
             with self._lock:
                 self._give_back()
-            if isinstance(error, TimeoutError) and error.errno is None and until is not None and until == deadline:
-                raise Overdue from None
+            if rang(error, until, self.backend.now()):
+                raise Overdue("total" if until == deadline else "connect") from None
             raise
         _log.debug("connected to %s in %.3f seconds", origin.place, self.backend.now() - began)
         with self._lock:
@@ -328,7 +332,10 @@ class Pool:
                     self._shut(connection)  # closed by the server, or it spoke out of turn, or on and on
                     return False
                 http.drain()
-        except (OSError, RemoteProtocolError):
+        except (OSError, RemoteProtocolError) as error:
+            if is_timeout(error):  # the caller's
+                self.discard(connection)
+                raise
             self._shut(connection)
             return False
         except BaseException:

@@ -38,6 +38,7 @@ from tokenwire.errors import (
     BusyResourceError,
     StreamConsumedError,
     StreamTruncatedError,
+    TokenwireError,
 )
 from tokenwire.exchange import Exchange
 from tokenwire.family import Accumulator, Family, Helper
@@ -52,7 +53,7 @@ E = TypeVar("E", bound=APIError)
 Follow = Callable[[str, int | None], Exchange]
 
 
-class _Lost(Exception):
+class _Lost(TokenwireError):
     """The server does not go on where it was asked to. Said in words."""
 
 
@@ -164,7 +165,7 @@ class ResumingExchange(Exchange):
                 try:
                     await self._resume(error)
                 except BaseException as interruption:
-                    if not isinstance(interruption, Exception):
+                    if not isinstance(interruption, TokenwireError):
                         self._left_by(interruption)
                     raise
                 finally:
@@ -247,6 +248,11 @@ class ResumingExchange(Exchange):
         stats.first_event = stats.first_event or more.first_event
 
     # -- the end ------------------------------------------------------------------------------
+
+    def _end(self, failure: Exception | None) -> None:
+        super()._end(failure)
+        if self._later is not None:  # it is the one that is asked
+            self._later._end(failure)
 
     async def checkpoint(self) -> None:
         """As Exchange.checkpoint."""

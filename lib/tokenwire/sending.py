@@ -9,6 +9,9 @@ fails. What it said is looked for before that is reported.
 Clocks (see Timeouts) are arithmetic: each read gets the nearest of its deadlines,
 and when it passes, the one that was nearest is the one that is named. Keep-alives
 move `read`, and nothing else.
+
+A TimeoutError that comes before its time is not ours: a signal handler of the caller's
+raised it, as they do. It goes through, and nothing is tried again.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import time
 from tokenwire.backends.base import Backend
 from tokenwire.connections import Connection
 from tokenwire.errors import APIConnectionError, APITimeoutError, RemoteProtocolError, StreamConsumedError
+from tokenwire.policy import is_timeout, rang
 from tokenwire.pool import Overdue, Pool
 from tokenwire.requests import Request
 from tokenwire.stats import Stats
@@ -106,11 +110,13 @@ class Sending:
             try:
                 await transport.send(data, until)
             except OSError as error:
+                if is_timeout(error) and not rang(error, until, self._now()):
+                    raise
                 self._wait_from_now()
                 early = await self._early_answer(connection)
                 if early is not None:
                     return connection, early
-                if isinstance(error, TimeoutError) and error.errno is None:
+                if rang(error, until, self._now()):
                     raise self._timed_out(clock) from None
                 raise
             stats.sent = time.monotonic_ns()
@@ -129,6 +135,8 @@ class Sending:
                     raise RemoteProtocolError("The server closed the connection without an answer.")
         except OSError as error:
             self.abort()
+            if is_timeout(error):
+                raise
             if reused and not stats.first_byte:
                 raise _Stale from None
             raise APIConnectionError(f"Connection error: {words(error)}.") from error
@@ -156,12 +164,11 @@ class Sending:
             return await self._pool.acquire(
                 request.origin, connect=request.timeouts.connect, deadline=self._total
             )
-        except TimeoutError as error:
-            overdue = isinstance(error, Overdue)
-            if error.errno is not None or (request.timeouts.connect is None and not overdue):  # no clock of ours
-                raise APIConnectionError(f"Connection error: {words(error)}.") from error
-            raise self._timed_out("total" if overdue else "connect") from None
+        except Overdue as error:
+            raise self._timed_out(error.clock) from None
         except OSError as error:
+            if is_timeout(error):
+                raise
             raise APIConnectionError(f"Cannot connect to {request.origin.place}: {words(error)}.") from error
 
     # -- reading, and the clocks ----------------------------------------------------------------
@@ -172,7 +179,7 @@ class Sending:
         try:
             count = await connection.transport.receive_into(connection.http.buffer, until)
         except TimeoutError as error:
-            if error.errno is not None:
+            if not rang(error, until, self._now()):
                 raise
             raise self._timed_out(clock) from None
         self._arrived(count, connection.http.buffer)
