@@ -249,6 +249,56 @@ def test_organization_and_project(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (Sent(peer).headers["openai-organization"], Sent(peer).headers["openai-project"]) == ("o2", "p2")
 
 
+def test_settings_can_be_set() -> None:
+    """As with the official SDK: a program that renews its token sets it, and must not send the old one."""
+    client, peer = made(*[CHAT] * 3)
+    ask(client)
+    before = client.with_options()
+    client.api_key, client.organization, client.project = "sk-new", "org", "pro"
+    client.timeout, client.max_retries = 7, 4
+    ask(client)
+    headers = Sent(peer).headers
+    assert headers["authorization"] == "Bearer sk-new"
+    assert (headers["openai-organization"], headers["openai-project"]) == ("org", "pro")
+    assert (client.api_key, client.organization, client.project) == ("sk-new", "org", "pro")
+    assert (client.timeout, client.max_retries) == (Timeouts.of(7), 4)
+    client.base_url, client.organization = "http://test/v2/", None
+    ask(client)
+    assert Sent(peer).target == "/v2/chat/completions"
+    assert "openai-organization" not in Sent(peer).headers
+    assert (client.base_url, client.organization) == ("http://test/v2", None)
+    assert (before.api_key, before.base_url, before.max_retries) == ("sk-secret", "http://test/v1", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("api_key", None, TypeError),
+        ("api_key", lambda: "sk-new", TypeError),
+        ("base_url", None, TypeError),
+        ("base_url", "ftp://test", ValueError),
+        ("timeout", -1, ValueError),
+        ("max_retries", -1, ValueError),
+    ],
+)
+def test_what_is_set_is_judged(name: str, value: Any, error: type[Exception]) -> None:
+    client, peer = made(CHAT)
+    with pytest.raises(error, match=name):
+        setattr(client, name, value)
+    ask(client)
+    assert Sent(peer).headers["authorization"] == "Bearer sk-secret"
+
+
+def test_a_key_of_the_environment_is_not_sent_to_another_place_by_a_url_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MUME_API_KEY", "mk")
+    client = tokenwire.Client()
+    with pytest.raises(TokenwireError, match="no API key"):
+        client.base_url = OPENAI
+    assert client.base_url == MUME
+
+
 def test_no_key_no_authorization() -> None:
     assert "authorization" not in sent(options={"api_key": ""}).headers
 

@@ -143,20 +143,71 @@ class _ClientBase:
 
     copy = with_options
 
+    # Each of these may be set, as with the official SDK: for what is asked of this very client from then on.
+
+    def _change(self, **settings: object) -> None:
+        config = self._config.copy()  # a request in another thread goes by the old ones, or by the new ones
+        for name, value in settings.items():
+            setattr(config, name, value)
+        self._config = config
+
+    @property
+    def api_key(self) -> str:
+        """The key that each call sends. May be set: a token that is renewed, say."""
+        return self._config.api_key
+
+    @api_key.setter
+    def api_key(self, api_key: str) -> None:
+        if api_key is None:
+            raise TypeError('api_key must be a string: "" is for a server that wants none')
+        self._change(given_key=checked_key(api_key), api_key=api_key)
+
     @property
     def base_url(self) -> str:
-        """Where requests go, without a slash at its end."""
+        """Where requests go, without a slash at its end. May be set."""
         return self._config.base_url
+
+    @base_url.setter
+    def base_url(self, base_url: str) -> None:
+        if base_url is None:
+            raise TypeError("base_url must be a string")
+        self._config = self.with_options(base_url=base_url)._config
+
+    @property
+    def organization(self) -> str | None:
+        """The header field OpenAI-Organization, or None. May be set."""
+        return self._config.organization
+
+    @organization.setter
+    def organization(self, organization: str | None) -> None:
+        self._change(organization=organization)
+
+    @property
+    def project(self) -> str | None:
+        """The header field OpenAI-Project, or None. May be set."""
+        return self._config.project
+
+    @project.setter
+    def project(self, project: str | None) -> None:
+        self._change(project=project)
 
     @property
     def timeout(self) -> Timeouts:
-        """The clocks of each call."""
+        """The clocks of each call. May be set, to whatever the argument may be."""
         return self._config.timeouts
+
+    @timeout.setter
+    def timeout(self, timeout: Timeouts | HttpTimeout | float | None) -> None:
+        self._change(timeouts=Timeouts.of(timeout))
 
     @property
     def max_retries(self) -> int:
-        """Tries after the first."""
+        """Tries after the first. May be set."""
         return self._config.retry.max_retries
+
+    @max_retries.setter
+    def max_retries(self, max_retries: int) -> None:
+        self._change(retry=retries(max_retries))
 
     def __repr__(self) -> str:
         return f"<tokenwire.{type(self).__name__} {self._config.base_url}>"
