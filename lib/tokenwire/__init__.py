@@ -34,6 +34,7 @@ _ROOMS = {
     ),
     "raw_response": ("APIResponse",),
     "stats": ("Stats",),
+    "families.parsing": ("pydantic_function_tool", "pydantic_responses_function_tool"),
     "policy": ("Limits", "Retry", "Timeouts"),
     "errors": (
         "APIConnectionError",
@@ -85,17 +86,19 @@ __all__ = [  # noqa: PLE0604 - names and rooms, checked by a test
 ]
 
 
-def __getattr__(name: str) -> Any:
-    import importlib
+if not TYPE_CHECKING:  # to type checkers it would be every name there can be, and a misspelt one no error
 
-    if name in ("backends", "families", "server", "testing", "types", "wire", *_ROOMS):
-        return importlib.import_module(f"tokenwire.{name}")
-    known = _ALIASES.get(name, name)
-    if known not in _HOME:
-        raise AttributeError(f"module 'tokenwire' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"tokenwire.{_HOME[known]}"), known)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        import importlib
+
+        if name in ("backends", "families", "server", "testing", "types", "wire", *_ROOMS):
+            return importlib.import_module(f"tokenwire.{name}")
+        known = _ALIASES.get(name, name)
+        if known not in _HOME:
+            raise AttributeError(f"module 'tokenwire' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"tokenwire.{_HOME[known]}"), known)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
@@ -137,6 +140,10 @@ if TYPE_CHECKING:
         StreamTruncatedError as StreamTruncatedError,
         TokenwireError as TokenwireError,
         UnprocessableEntityError as UnprocessableEntityError,
+    )
+    from tokenwire.families.parsing import (
+        pydantic_function_tool as pydantic_function_tool,
+        pydantic_responses_function_tool as pydantic_responses_function_tool,
     )
     from tokenwire.helper_streams import (
         AsyncChatCompletionStream as AsyncChatCompletionStream,

@@ -25,6 +25,7 @@ from hypothesis import given, strategies as st
 from openai.lib._parsing._completions import type_to_response_format_param
 from openai.lib._pydantic import to_strict_json_schema
 
+import tokenwire
 from support.calls import calls_made
 from tokenwire.families import parsing
 from tokenwire.families.partial import GrowingJSON, GrowingText, PartialParser
@@ -338,6 +339,35 @@ def test_a_type_becomes_a_tool() -> None:
     made = parsing.tool_param(PlaceModel, "chat")
     theirs["function"]["parameters"].pop("description")  # said once is enough
     assert made == theirs
+
+
+@pytest.mark.parametrize("asked", [{}, {"name": "where"}, {"description": "Where is it?"}])
+def test_a_tool_of_a_type_is_the_official_one(asked: dict[str, Any]) -> None:
+    theirs, ours = (
+        typing.cast(Any, made(PlaceModel, **asked))
+        for made in (openai.pydantic_function_tool, tokenwire.pydantic_function_tool)
+    )
+    assert ours == theirs
+    assert parsing.tool_params([ours], "chat") == [theirs]
+    [(name, read)] = parsing.tool_parsers([ours]).items()
+    assert (name, read('{"city": "Rome"}')) == (asked.get("name", "PlaceModel"), PlaceModel(city="Rome"))
+
+    theirs, ours = (
+        typing.cast(Any, made(PlaceModel, **asked, defer_loading=True))
+        for made in (openai.pydantic_responses_function_tool, tokenwire.pydantic_responses_function_tool)
+    )
+    assert ours == theirs
+    assert parsing.tool_parsers([ours])[name]('{"city": "Rome"}') == PlaceModel(city="Rome")
+    plain_tool = tokenwire.pydantic_responses_function_tool(PlaceModel, defer_loading=openai.omit)
+    assert "defer_loading" not in plain_tool
+
+
+def test_a_tool_of_any_type() -> None:
+    tool = tokenwire.pydantic_function_tool(Place, name="where")
+    assert (tool["function"]["name"], tool["function"]["description"]) == ("where", "Somewhere.")
+    assert "description" not in tokenwire.pydantic_function_tool(VerseData)["function"]
+    with pytest.raises(TypeError, match="Expected a msgspec Struct"):
+        tokenwire.pydantic_function_tool(int)
 
 
 def test_dicts_are_sent_as_they_are() -> None:

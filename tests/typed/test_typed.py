@@ -58,6 +58,8 @@ def test_a_wrong_expectation_is_told(checker: Checker, tmp_path: Path) -> None:
     wrong = [number for number, line in enumerate(lines, 1) if re.search(r"^ +assert_type\(.*, .*\)$", line)]
     assert len(wrong) > 60
     spoiled = [re.sub(r"^( +assert_type\(.*, ).*\)$", r"\1bytes)", line) for line in lines]
+    spoiled += ["print(tokenwire.misspelt)", "print(tokenwire.types.misspelt)"]
+    wrong += [len(lines) + 1, len(lines) + 2]
     (tmp_path / "consumer.py").write_text("\n".join(spoiled), "utf-8")
     found = checker(tmp_path)
     told = {int(number) for number in re.findall(r"consumer\.py:(\d+)", found.stdout)}

@@ -21,6 +21,8 @@ import msgspec
 __all__ = [
     "is_type",
     "parse",
+    "pydantic_function_tool",
+    "pydantic_responses_function_tool",
     "response_format_param",
     "schema_of",
     "text_format_param",
@@ -217,6 +219,41 @@ def _decoder(tp: Any) -> msgspec.json.Decoder[Any]:
 # -- Tools ---------------------------------------------------------------------------
 
 
+class _ToolOfType(dict[str, Any]):
+    """A tool, as the API describes it, that knows the type of its arguments. As the official SDK's own."""
+
+    def __init__(self, described: _Schema, model: Any) -> None:
+        super().__init__(described)
+        self.model = model
+
+
+def _of_type(model: Any, name: str | None, description: str | None, **more: Any) -> _ToolOfType:
+    schema = schema_of(model)
+    if description is None:
+        description = model.__doc__ if _is_pydantic_model(model) else schema.get("description")
+    described = {"name": name or _api_name(model), "strict": True, "parameters": schema, **more}
+    return _ToolOfType(described if description is None else {**described, "description": description}, model)
+
+
+def pydantic_function_tool(
+    model: Any, *, name: str | None = None, description: str | None = None
+) -> dict[str, Any]:
+    """A tool for chat completions whose arguments are read as this type, which need not be pydantic's.
+
+    To be given as one of `tools`, where the type may stand itself, too; this gives it another name or description
+    than its own. Raises TypeError as `schema_of`.
+    """
+    return {"type": "function", "function": _of_type(model, name, description)}
+
+
+def pydantic_responses_function_tool(
+    model: Any, *, name: str | None = None, description: str | None = None, defer_loading: Any = None
+) -> dict[str, Any]:
+    """As pydantic_function_tool, for Responses. defer_loading: a bool, sent where it is given."""
+    more = {"defer_loading": defer_loading} if isinstance(defer_loading, bool) else {}
+    return _of_type(model, name, description, type="function", **more)
+
+
 def tool_param(tool: Any, family: Family) -> Any:
     """What to send as one of `tools`, for a type or a plain function. A dict is sent as it is.
 
@@ -245,8 +282,8 @@ def tool_parsers(tools: Iterable[Any] | None) -> dict[str, Callable[[str], Any]]
     """For each tool whose arguments have a schema to hold to: its name, and what reads their JSON text.
 
     A type gives its instance; a plain function a dict, to be called with (`f(**arguments)`); a strict
-    dict, of either family, plain JSON values, or its pydantic model where the official SDK's
-    `pydantic_function_tool` made it.
+    dict, of either family, plain JSON values, or its type where `pydantic_function_tool` made it, ours or the
+    official SDK's.
     """
     parsers: dict[str, Callable[[str], Any]] = {}
     for tool in tools or ():

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["chat", "responses"]
 
 
-def __getattr__(name: str) -> Any:
-    import importlib
+if not TYPE_CHECKING:  # as in tokenwire itself
 
-    if name not in __all__:
-        raise AttributeError(f"module 'tokenwire.types' has no attribute {name!r}")
-    return importlib.import_module(f"tokenwire.types.{name}")
+    def __getattr__(name: str) -> Any:
+        import importlib
+
+        if name not in __all__:
+            raise AttributeError(f"module 'tokenwire.types' has no attribute {name!r}")
+        return importlib.import_module(f"tokenwire.types.{name}")
 
 
 def __dir__() -> list[str]:
