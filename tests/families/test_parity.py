@@ -297,7 +297,11 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if isinstance(value, openai.BaseModel):
         return value.to_dict(warnings=False)
-    return value.to_dict() if hasattr(value, "to_dict") else value
+    if not hasattr(value, "to_dict"):
+        return value
+    found = value.to_dict()
+    assert value.model_dump(exclude_unset=True) == found  # nobody has set anything
+    return found
 
 
 def said(error: Exception | None) -> Any:

@@ -6,11 +6,14 @@ import copy
 import json
 import pickle
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 from fastapi.encoders import jsonable_encoder
+from openai._models import construct_type
+from openai.types import chat as official_chat, responses as official_responses
 
 from tokenwire.families import chat, chat_types, responses
 from tokenwire.families.open_reading import open_reading
@@ -186,3 +189,161 @@ def test_a_changed_copy_of_a_chunk_that_was_all_known() -> None:
     made = read(chat.decode, known).model_copy(update={"choices": []})
     assert (made.id, made.choices, made.to_dict()) == ("c", [], {"id": "c", "choices": []})
     assert chat.text(made) == ""
+
+
+# -- Against the official types ------------------------------------------------------------------------------
+
+TEXT_DELTA = {
+    "type": "response.output_text.delta",
+    "sequence_number": 4,
+    "item_id": "i",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": "Hi",
+    "logprobs": [],
+}
+MESSAGE = {"role": "assistant", "content": "Hi", "refusal": None}
+COMPLETION = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop", "logprobs": None}],
+}
+PLAIN_CHUNK = {
+    "id": "c",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}],
+}
+OFFICIAL: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "chunk": (official_chat.ChatCompletionChunk, chat.decode, PLAIN_CHUNK),
+    "chunk with reasoning": (
+        official_chat.ChatCompletionChunk,
+        chat.decode,
+        {**PLAIN_CHUNK, "choices": [{"index": 0, "delta": {"reasoning_content": "Hm", "mood": "calm"}}]},
+    ),
+    "completion": (official_chat.ChatCompletion, chat.decode_whole, COMPLETION),
+    "delta": (official_responses.ResponseTextDeltaEvent, responses.decode, TEXT_DELTA),
+    "padded delta": (
+        official_responses.ResponseTextDeltaEvent,
+        responses.decode,
+        {**TEXT_DELTA, "obfuscation": "x", "model": "m"},
+    ),
+    "response": (
+        official_responses.ResponseCompletedEvent,
+        responses.decode,
+        {
+            "type": "response.completed",
+            "sequence_number": 9,
+            "response": {
+                "id": "r",
+                "object": "response",
+                "created_at": 1.0,
+                "model": "m",
+                "output": [],
+                "parallel_tool_calls": True,
+                "store": True,
+                "tool_choice": "auto",
+                "tools": [],
+            },
+        },
+    ),
+}
+both = pytest.mark.parametrize(("model", "decode", "sent"), OFFICIAL.values(), ids=OFFICIAL)
+
+
+def within(value: Any) -> Iterator[Any]:
+    """A typed object, and all that it holds."""
+    if isinstance(value, list):
+        for item in value:
+            yield from within(item)
+    elif hasattr(value, "model_dump"):
+        yield value
+        for _, inner in value:
+            yield from within(inner)
+
+
+@both
+def test_a_dump_is_the_official_one(model: Any, decode: Any, sent: dict[str, Any]) -> None:
+    """A message is sent back as its dump: an API that is strict takes no field that it does not know, null or not."""
+    theirs: Any = construct_type(type_=model, value=sent)
+    ours = read(decode, sent)
+    for one, other in zip(within(theirs), within(ours), strict=True):
+        assert other.model_dump() == one.model_dump()
+        assert dict(other).keys() == dict(one).keys()
+        assert other.model_extra == one.model_extra
+        assert json.loads(other.model_dump_json(exclude_none=True)) == one.model_dump(exclude_none=True)
+    assert ours.model_dump(exclude_unset=True) == theirs.model_dump(exclude_unset=True)
+
+
+def rename(event: Any) -> None:
+    event.model = "alias"
+
+
+def rewrite(event: Any) -> None:
+    event.choices[0].delta.content = "Ho"
+    event.choices[0].finish_reason = "stop"
+
+
+def blank(event: Any) -> None:
+    event.choices[0].delta.content = None
+    event.id = ""
+
+
+def say_more(event: Any) -> None:
+    event.provider = "here"
+    event.choices[0].delta.mood = ["calm"]
+    event.service_tier = "flex"
+    event.choices[0].delta.reasoning_content = "Hm"
+
+
+def drop(event: Any) -> None:
+    event.choices = []
+
+
+def double(event: Any) -> None:
+    event.choices.append(event.choices[0].model_copy(update={"index": 1, "finish_reason": "stop"}))
+
+
+@pytest.mark.parametrize("change", [rename, rewrite, blank, say_more, drop, double], ids=lambda change: change.__name__)
+def test_what_is_set_is_dumped(change: Any) -> None:
+    """As with the official types: a proxy that renames the model must not send the old name on."""
+    theirs: Any = construct_type(type_=official_chat.ChatCompletionChunk, value=PLAIN_CHUNK)
+    ours = read(chat.decode, PLAIN_CHUNK)
+    for event in (theirs, ours):
+        change(event)
+    for options in ({}, {"exclude_unset": True}, {"exclude_none": True}, {"exclude_unset": True, "exclude_none": True}):
+        dumped = theirs.model_dump(**options)
+        assert dumped != PLAIN_CHUNK
+        assert ours.model_dump(**options) == dumped
+        assert json.loads(ours.model_dump_json(**options)) == dumped
+    assert ours.to_dict() == PLAIN_CHUNK  # what the server sent
+
+
+def test_what_is_set_in_a_list_of_several_kinds_is_dumped() -> None:
+    sent = {"id": "r", "output": [{"type": "reasoning", "id": "a", "summary": []}, {"type": "message", "id": "b"}]}
+    whole = read(responses.decode_whole, sent)
+    whole.output.reverse()
+    assert whole.model_dump(exclude_unset=True) == {"id": "r", "output": [item.to_dict() for item in whole.output]}
+    whole.output.pop()
+    assert [item["type"] for item in whole.model_dump(exclude_unset=True)["output"]] == ["message"]
+
+
+@events
+def test_what_was_read_otherwise_than_it_came_was_not_set(decode: Any, sent: dict[str, Any]) -> None:
+    for odd in ({"choices": None}, {"choices": [{"index": 0, "delta": None}]}, {"type": 5}, {"output_index": "0"}):
+        came = {**sent, **odd}
+        assert read(decode, came).model_dump(exclude_unset=True) == came
+    call = {"id": "a", "function": {"name": "f", "arguments": "{}"}}  # of no type
+    whole = {"id": "c", "choices": [{"index": 0, "message": {"tool_calls": [call], "refusal": None}}]}
+    assert read(chat.decode_whole, whole).model_dump(exclude_unset=True) == whole
+
+
+def test_what_a_stream_adds_to_its_last_event_was_not_set() -> None:
+    sent = {"type": "response.completed", "response": {"id": "r", "status": "completed"}}
+    helper = responses.Helper()
+    [delta, last] = helper.events([read(responses.decode, TEXT_DELTA), read(responses.decode, sent)])
+    assert last.response.output_text == "Hi"
+    assert (delta.model_dump(exclude_unset=True), last.model_dump(exclude_unset=True)) == (TEXT_DELTA, sent)

@@ -54,6 +54,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+_REASONING = frozenset(("reasoning_content", "reasoning", "reasoning_details"))
+
 
 # -- Both: usage, log probabilities, moderation ----------------------------------
 
@@ -189,6 +191,8 @@ class ChoiceDelta(Record, kw_only=True):
     (DeepSeek, SGLang, vLLM; vLLM, OpenRouter, Groq; OpenRouter).
     """
 
+    unofficial: ClassVar[frozenset[str]] = _REASONING
+
     content: str | None = None
     role: str | None = None
     refusal: str | None = None
@@ -313,6 +317,8 @@ ParsedToolCall: TypeAlias = ParsedFunctionToolCall | ChatCompletionMessageCustom
 
 class ChatCompletionMessage(Record, kw_only=True):
     """The model's message. reasoning_content, reasoning, reasoning_details: as in ChoiceDelta."""
+
+    unofficial: ClassVar[frozenset[str]] = _REASONING
 
     content: str | None = None
     refusal: str | None = None

@@ -49,6 +49,9 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
     which fields are ours.
     """
 
+    #: Fields that servers send and the official types do not have: shown where they came, as those show them.
+    unofficial: ClassVar[frozenset[str]] = frozenset()
+
     def to_dict(self) -> dict[str, Any]:
         """This object as plain JSON values, without the optional fields that are None.
 
@@ -68,20 +71,24 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
         exclude_none: bool = False,
         **options: Any,
     ) -> dict[str, Any]:
-        """`to_dict()` as the official SDK's types spell it: with every known field, also those not sent.
+        """This object as the official SDK's types spell it: as it is now, with every field of theirs, sent or not.
 
-        exclude_unset: leave those out again. exclude_none: leave out every None. Of pydantic's other options, those
-        that make no difference here (`warnings`, `by_alias`) are passed over; TypeError for those that choose.
+        exclude_unset: without those not sent: `to_dict()`, and what was set since. exclude_none: leave out every None.
+        Of pydantic's other options, those that make no difference here (`warnings`, `by_alias`) are passed over;
+        TypeError for those that choose.
         """
         for name in ("include", "exclude", "exclude_defaults"):
             if options.get(name):
                 raise TypeError(f"model_dump() here knows no {name}=: choose from what it gives")
-        found = self.to_dict() if exclude_unset else _plain_all(self)
+        found = self._set_fields() if exclude_unset else _plain_all(self)
         return typing.cast("dict[str, Any]", _without_none(found)) if exclude_none else found
 
     def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
         """`model_dump(...)` as JSON text."""
         return _json_text(self.model_dump(**options), indent)
+
+    def _set_fields(self) -> dict[str, Any]:
+        return self.to_dict()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with these attributes changed, in its JSON too; what else was sent stays in it.
@@ -115,13 +122,14 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
         """
         names = zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)
         yield from _tag(self).items()
-        yield from ((alias, getattr(self, name)) for name, alias in names if name[0] != "_")
+        yield from ((alias, getattr(self, name)) for name, alias in names if _shown(self, name))
         yield from self.__dict__.items()
 
     @property
     def model_extra(self) -> dict[str, Any]:
-        """The unknown fields that stood in this very object, by name."""
-        return dict(self.__dict__)
+        """The fields that stood in this very object and are not in its official type, by name."""
+        names = (name for name in self.__struct_fields__ if name in self.unofficial and _shown(self, name))
+        return {**{name: getattr(self, name) for name in names}, **self.__dict__}
 
     def __repr__(self) -> str:
         shown = [
@@ -143,6 +151,10 @@ class Event(Record):  # noqa: PLW1641 - mutable, as every Struct of ours: it has
         if self._json is None:
             return _plain_set(self)
         return typing.cast("dict[str, Any]", msgspec.json.decode(self._json))
+
+    def _set_fields(self) -> dict[str, Any]:
+        found = self.to_dict()
+        return found if self._json is None else _as_set(self, found)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The JSON text that arrived, to the letter; laid out anew where indent (spaces per level) is given."""
@@ -217,11 +229,16 @@ def _tag(record: Record) -> dict[str, Any]:
     return {} if config.tag is None else {typing.cast(str, config.tag_field): config.tag}
 
 
+def _shown(record: Record, name: str) -> bool:
+    """Whether a field is JSON's, and one that a dump has whatever its value, or that came."""
+    return name[0] != "_" and (name not in record.unofficial or getattr(record, name) is not None)
+
+
 def _plain_all(record: Record) -> dict[str, Any]:
     names = zip(record.__struct_fields__, record.__struct_encode_fields__, strict=True)
     found = _tag(record)
     found.update(
-        (alias, _plain(getattr(record, name), _plain_all)) for name, alias in names if name[0] != "_"
+        (alias, _plain(getattr(record, name), _plain_all)) for name, alias in names if _shown(record, name)
     )
     found.update(record.__dict__)
     return found
@@ -250,6 +267,48 @@ def _plain_set(record: Record) -> dict[str, Any]:
         found[alias] = _plain(value, _plain_set)
     found.update(record.__dict__)
     return found
+
+
+_defaults: dict[type[Record], list[tuple[str, str, Any]]] = {}
+
+
+def _defaults_of(cls: type[Record]) -> list[tuple[str, str, Any]]:
+    """Each field's name, its name in JSON, and its default; kept."""
+    found = _defaults[cls] = [
+        (name, alias, getattr(fresh, name))
+        for fresh in (cls(),)
+        for name, alias in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+        if name[0] != "_"
+    ]
+    return found
+
+
+def _as_set(record: Record, sent: dict[str, Any]) -> dict[str, Any]:
+    """The JSON that a record came as, changed where its attributes were since."""
+    for name, alias, default in _defaults.get(type(record)) or _defaults_of(type(record)):
+        value = getattr(record, name)
+        if alias in sent:
+            sent[alias] = _as_set_value(value, sent[alias], default)
+        elif value != default:
+            sent[alias] = _plain(value, Record.to_dict)
+    for name, value in record.__dict__.items():
+        sent[name] = _as_set_value(value, sent.get(name), None)
+    return sent
+
+
+def _as_set_value(value: Any, sent: Any, default: Any) -> Any:
+    if isinstance(value, Event):
+        return sent  # the whole response in the last event of `.stream()`: more than came
+    if isinstance(value, Record) and isinstance(sent, dict):
+        same_kind = all(sent.get(name, kind) == kind for name, kind in _tag(value).items())
+        return _as_set(value, sent) if same_kind else value.to_dict()
+    if isinstance(value, list) and isinstance(sent, list) and len(value) >= len(sent):
+        came = [_as_set_value(item, one, None) for item, one in zip(value, sent, strict=False)]
+        return [*came, *(_plain(item, Record.to_dict) for item in value[len(sent) :])]
+    # A value of the wrong shape may have been read as the default, where users rely on one: see open_reading.py.
+    if value == sent or (value == default and default is not None and type(value) is not type(sent)):
+        return sent
+    return _plain(value, Record.to_dict)
 
 
 def _without_none(value: Any) -> Any:

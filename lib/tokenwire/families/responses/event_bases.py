@@ -5,7 +5,7 @@ The same rules as in events.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..record import Event, Private
 from .response import ABSENT
@@ -35,6 +35,8 @@ class ItemEvent(StreamEvent, kw_only=True):
 
 class Delta(StreamEvent, kw_only=True):
     """A piece of something. obfuscation: padding of OpenAI's; model: LiteLLM says it on each event."""
+
+    unofficial: ClassVar[frozenset[str]] = frozenset(("model", "obfuscation"))
 
     delta: str = ""
     model: str | None = None

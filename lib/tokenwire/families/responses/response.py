@@ -11,7 +11,7 @@ Source: https://platform.openai.com/docs/api-reference/responses/object
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ..record import Event, Private, Record
 from .items import ResponseOutputItem, ResponseOutputMessage
@@ -119,6 +119,8 @@ class ResponseUsage(Record, kw_only=True):
 class Response(Event, kw_only=True):
     """A response. created_at, completed_at: seconds since the epoch."""
 
+    unofficial: ClassVar[frozenset[str]] = frozenset(("billing", "frequency_penalty", "presence_penalty", "store"))
+
     id: str = ""
     access_programs: Any = None
     created_at: float = ABSENT
@@ -158,7 +160,7 @@ class Response(Event, kw_only=True):
     truncation: str | None = None
     usage: ResponseUsage | None = None
     user: str | None = None
-    # Sent by the API, not in the official types:
+    # Those of `unofficial`:
     billing: Any = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
