@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 import tokenwire
+from support.answers import answer, chunk, sse
 from support.facts import CHAT, RESPONSES
 from tokenwire.backends.memory import EOF, MemoryBackend
 from tokenwire.backends.sync import run
@@ -52,6 +53,44 @@ def test_chat() -> None:
         assert type(final) is ParsedChatCompletion
         assert final.choices[0].message.content == "The moon"
         assert stream.current_completion_snapshot == stream.snapshot == final
+
+
+def of_many() -> dict[str, Any]:
+    """A client whose server sends all chunks at once."""
+    wire = answer(sse(*(chunk(f"{number} ") for number in range(300)), chunk(None, "stop"), done=True))
+    return {"api_key": "k", "base_url": "http://test", "backend": MemoryBackend([[wire, EOF]])}
+
+
+def is_of(event: Any, snapshot: Any) -> bool:
+    """Whether the snapshot is of the moment of this event."""
+    if event.type == "chunk":
+        return bool(snapshot == event.snapshot)
+    content = event.snapshot if event.type == "content.delta" else event.content
+    return bool(snapshot.choices[0].message.content == content)
+
+
+def test_the_current_snapshot_is_of_the_event_that_was_handed_out() -> None:
+    """As with the official helper: who shows it with each event sees it grow, also where one read brought them all."""
+    with (
+        tokenwire.Client(**of_many()) as client,
+        client.chat.completions.stream(model="m", messages=[]) as stream,
+    ):
+        assert next(stream).type == "chunk"
+        assert stream.current_completion_snapshot.choices[0].message.content == "0 "
+        assert len(stream.snapshot.choices[0].message.content or "") > 2  # all that was read
+        assert [event for event in stream if not is_of(event, stream.current_completion_snapshot)] == []
+        assert stream.current_completion_snapshot == stream.get_final_completion()
+
+
+def test_the_current_snapshot_of_an_async_stream() -> None:
+    async def main() -> list[Any]:
+        async with (
+            tokenwire.AsyncClient(**of_many()) as client,
+            client.chat.completions.stream(model="m", messages=[]) as stream,
+        ):
+            return [event async for event in stream if not is_of(event, stream.current_completion_snapshot)]
+
+    assert run(main()) == []
 
 
 def test_responses() -> None:

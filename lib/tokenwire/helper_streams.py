@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from tokenwire.backends.sync import run
 from tokenwire.exchange import Exchange
-from tokenwire.families.chat_events import ChatCompletionStreamEvent
+from tokenwire.families.chat_events import ChatCompletionStreamEvent, ChunkEvent
 from tokenwire.family import Family, Helper
-from tokenwire.source import Source
+from tokenwire.source import Source, StreamBase
 from tokenwire.streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ __all__ = [
 
 E = TypeVar("E")
 T = TypeVar("T")
+
+
+def _current(stream: StreamBase[Any]) -> ParsedChatCompletion[Any]:
+    """A chat stream's completion without the chunks that were read and not handed out yet."""
+    ahead = next((event for event in stream._ahead() if type(event) is ChunkEvent), None)
+    found: ParsedChatCompletion[Any] = stream._source.snapshot() if ahead is None else ahead._snapshot(ahead._at - 1)
+    return found
 
 
 # -- async ---------------------------------------------------------------------
@@ -74,9 +81,8 @@ class AsyncChatCompletionStream(AsyncHelperStream[ChatCompletionStreamEvent[T]],
 
     @property
     def current_completion_snapshot(self) -> ParsedChatCompletion[T]:
-        """The ChatCompletion as far as it came: a value."""
-        snapshot: ParsedChatCompletion[T] = self._source.snapshot()
-        return snapshot
+        """The ChatCompletion as of the event that was handed out last: a value. Of all that was read: `snapshot`."""
+        return _current(self)
 
 
 class AsyncResponseStream(AsyncHelperStream["_ResponseEvent[T]"], Generic[T]):
@@ -118,9 +124,8 @@ class ChatCompletionStream(HelperStream[ChatCompletionStreamEvent[T]], Generic[T
 
     @property
     def current_completion_snapshot(self) -> ParsedChatCompletion[T]:
-        """The ChatCompletion as far as it came: a value."""
-        snapshot: ParsedChatCompletion[T] = self._source.snapshot()
-        return snapshot
+        """The ChatCompletion as of the event that was handed out last: a value. Of all that was read: `snapshot`."""
+        return _current(self)
 
 
 class ResponseStream(HelperStream["_ResponseEvent[T]"], Generic[T]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from tokenwire.errors import StreamConsumedError, StreamTruncatedError
@@ -151,6 +153,11 @@ class StreamBase(Generic[E]):
             batch = batch[start:]
         self._ready = iter(batch)
         return next(self._ready, None)
+
+    def _ahead(self) -> Iterator[E]:
+        """What per-event iteration has read and not handed out; it stays so."""
+        batch, stop = self._rest or ([], 0)
+        return chain(copy(self._ready), islice(batch, stop, None))
 
     def _begun(self) -> list[E]:
         """What per-event iteration has read and not handed out."""
