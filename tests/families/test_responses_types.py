@@ -52,6 +52,17 @@ OPEN = {
     "ResponseToolSearchOutputItem.tools",
 }
 
+# One class here, where the official types have several: of some of them these are no fields.
+MAY_BE_NONE = {
+    "Caller.caller_id",
+    "Logprob.bytes",
+    "Logprob.top_logprobs",
+    "ResponseTextFormat.name",
+    "ResponseTextFormat.schema",
+    "ShellOutcome.exit_code",
+    "TopLogprob.bytes",
+}
+
 
 def models(hint: Any) -> list[type[pydantic.BaseModel]]:
     """The official models in a type."""
@@ -102,6 +113,9 @@ def missing(model: type[pydantic.BaseModel], ours: type[Record], seen: set[Any])
         if key not in fields:
             yield f"{ours.__name__}.{key}"
             continue
+        asked = type(None) in typing.get_args(hints[fields[key]]) and f"{ours.__name__}.{key}" not in MAY_BE_NONE
+        if asked and type(None) not in typing.get_args(field.annotation):
+            yield f"{ours.__name__}.{key} may be None"  # which a type checker would have everybody ask
         inner = models(field.annotation)
         if inner and not records(hints[fields[key]]):
             if f"{ours.__name__}.{key}" not in OPEN:
@@ -150,11 +164,13 @@ def test_the_response_with_every_field() -> None:
 def test_the_check_sees_what_is_missing() -> None:
     class Poor(Record, kw_only=True):
         id: str = ""
+        model: str | None = None
         usage: Any = None
 
     lacking = set(missing(official.Response, Poor, set()))
     assert "Poor.output" in lacking
     assert "Poor.usage is not typed" in lacking
+    assert "Poor.model may be None" in lacking
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def chat() -> None:
                 assert_type(choice, ChunkChoice)
                 assert_type(choice.delta.content, str | None)
                 for call in choice.delta.tool_calls or []:
-                    assert_type(call.index, int | None)
+                    assert_type(call.index, int)
     for batch in stream.batches():
         assert_type(batch, list[ChatCompletionChunk])
     for text in stream.text():
@@ -108,6 +108,8 @@ def chat_events() -> None:
         final = stream.get_final_completion()
         assert_type(final, ParsedChatCompletion[Verse])
         assert_type(final.choices[0].message.parsed, Verse | None)
+        for made in final.choices[0].message.tool_calls or []:
+            assert_type(made.function.arguments, str)
         assert_type(stream.current_completion_snapshot, ParsedChatCompletion[Verse])
         assert_type(stream.snapshot, ParsedChatCompletion[Verse])
         assert_type(stream.until_done(), tokenwire.ChatCompletionStream[Verse])
@@ -152,6 +154,8 @@ def responses() -> None:
     whole = client.responses.create(model="m", input="One line about the moon.")
     assert_type(whole, Response)
     assert_type(whole.output_text, str)
+    if whole.usage is not None:
+        assert_type(whole.usage.output_tokens_details.reasoning_tokens, int)
     for item in whole.output:
         if item.type == "function_call":
             assert_type(item, ResponseFunctionToolCall)

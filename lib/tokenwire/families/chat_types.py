@@ -10,11 +10,11 @@ Source: https://platform.openai.com/docs/api-reference/chat/streaming
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from .record import Event, Private, Record
+from .record import ABSENT, Event, Private, Record
 
 __all__ = [
     "Annotation",
@@ -144,8 +144,8 @@ class ModerationError(Record, kw_only=True, tag_field="type", tag="error"):
 class Moderation(Record, kw_only=True):
     """Moderation of the request's input and of the output, where it was asked for."""
 
-    input: ModerationResults | ModerationError | None = None
-    output: ModerationResults | ModerationError | None = None
+    input: ModerationResults | ModerationError = ABSENT
+    output: ModerationResults | ModerationError = ABSENT
 
 
 # -- A chunk of a stream -----------------------------------------------------------
@@ -166,9 +166,9 @@ class ChoiceDeltaToolCallFunction(Record, kw_only=True):
 
 
 class ChoiceDeltaToolCall(Record, kw_only=True):
-    """What a chunk adds to one tool call. index: the call's place, or None where the server sent none."""
+    """What a chunk adds to one tool call. index: the call's place (None where the server sent none)."""
 
-    index: int | None = None
+    index: int = ABSENT
     id: str | None = None
     function: ChoiceDeltaToolCallFunction | None = None
     type: str | None = None
@@ -248,7 +248,7 @@ class Annotation(Record, kw_only=True):
     """A note on the message's content: a citation."""
 
     type: str = "url_citation"
-    url_citation: AnnotationURLCitation | None = None
+    url_citation: AnnotationURLCitation = ABSENT
 
 
 class ChatCompletionAudio(Record, kw_only=True):
@@ -312,7 +312,11 @@ class ChatCompletionMessageCustomToolCall(Record, kw_only=True, tag_field="type"
 
 
 ToolCall: TypeAlias = ChatCompletionMessageFunctionToolCall | ChatCompletionMessageCustomToolCall
-ParsedToolCall: TypeAlias = ParsedFunctionToolCall | ChatCompletionMessageCustomToolCall
+if TYPE_CHECKING:
+    # As the official type has it, which need not be asked for its kind. Custom calls come to who gives custom tools.
+    ParsedToolCall: TypeAlias = ParsedFunctionToolCall
+else:
+    ParsedToolCall: TypeAlias = ParsedFunctionToolCall | ChatCompletionMessageCustomToolCall
 
 
 class ChatCompletionMessage(Record, kw_only=True):

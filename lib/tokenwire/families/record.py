@@ -29,9 +29,13 @@ import msgspec
 
 from .depth import SHALLOW, too_deep
 
-__all__ = ["REFUSALS", "Event", "Member", "Private", "Record", "Unknown", "strict_run"]
+__all__ = ["ABSENT", "REFUSALS", "Event", "Member", "Private", "Record", "Unknown", "strict_run"]
 
 R = TypeVar("R", bound="Record")
+
+#: What a field reads that a server left out, where no value of its type would be true. Declared without None where the
+#: official types are, so that who reads what every server sends need not ask first.
+ABSENT: Any = None
 
 
 if TYPE_CHECKING:

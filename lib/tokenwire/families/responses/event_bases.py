@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..record import Event, Private
-from .response import ABSENT
+from ..record import ABSENT, Event, Private
 
 __all__ = [
     "Delta",

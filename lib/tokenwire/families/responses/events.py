@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
+from ..record import ABSENT
 from .event_bases import ItemEvent, StreamEvent, UnknownEvent
 from .items import ResponseOutputItem
-from .response import ABSENT, Response
+from .response import Response
 from .text_events import ResponseTextDoneEvent, TextEvent
 from .tool_events import ToolEvent
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..record import Member, Record, Unknown
+from ..record import ABSENT, Member, Record, Unknown
 
 __all__ = [
     "Annotation",
@@ -270,7 +270,7 @@ class ShellOutcome(Record, kw_only=True):
 class ShellOutput(Record, kw_only=True):
     """What a shell command wrote."""
 
-    outcome: ShellOutcome | None = None
+    outcome: ShellOutcome = ABSENT
     stderr: str = ""
     stdout: str = ""
     created_by: str | None = None

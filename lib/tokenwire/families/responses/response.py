@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..record import Event, Private, Record
+from ..record import ABSENT, Event, Private, Record
 from .items import ResponseOutputItem, ResponseOutputMessage
 from .parts import ResponseOutputText
 
@@ -30,9 +30,6 @@ __all__ = [
     "ResponseTextFormat",
     "ResponseUsage",
 ]
-
-
-ABSENT: Any = None  # what a field reads that a server left out, where no value of its type would be true
 
 
 class ResponseError(Record, kw_only=True):
@@ -95,7 +92,7 @@ class ResponsePrompt(Record, kw_only=True):
 class InputTokensDetails(Record, kw_only=True):
     """Breakdown of the input tokens."""
 
-    cache_write_tokens: int | None = None
+    cache_write_tokens: int = ABSENT
     cached_tokens: int = 0
     cache_write_tokens_details: Any = None
 
@@ -110,9 +107,9 @@ class ResponseUsage(Record, kw_only=True):
     """How many tokens the request used."""
 
     input_tokens: int = 0
-    input_tokens_details: InputTokensDetails | None = None
+    input_tokens_details: InputTokensDetails = ABSENT
     output_tokens: int = 0
-    output_tokens_details: OutputTokensDetails | None = None
+    output_tokens_details: OutputTokensDetails = ABSENT
     total_tokens: int = 0
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from ..record import Private
+from ..record import ABSENT, Private
 from .event_bases import Delta, GrowingDelta, ItemDelta, ItemEvent, StreamEvent
 from .parts import Annotation, ContentPart, Logprob, ReasoningSummary
-from .response import ABSENT
 
 __all__ = [
     "ResponseAudioDeltaEvent",

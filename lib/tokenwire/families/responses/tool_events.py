@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from ..record import ABSENT
 from .event_bases import Delta, GrowingDelta, ItemDelta, ItemEvent, StreamEvent
 from .parts import ShellOutput, ShellOutputDelta
-from .response import ABSENT
 
 __all__ = [
     "ResponseCodeInterpreterCallCodeDeltaEvent",

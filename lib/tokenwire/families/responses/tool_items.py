@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from ..record import Member
+from ..record import ABSENT, Member
 from .parts import (
     ApplyPatchOperation,
     Caller,
@@ -90,7 +90,7 @@ class ResponseApplyPatchToolCall(Member, kw_only=True, tag="apply_patch_call"):
     type: ClassVar[Literal["apply_patch_call"]] = "apply_patch_call"
     id: str = ""
     call_id: str = ""
-    operation: ApplyPatchOperation | None = None
+    operation: ApplyPatchOperation = ABSENT
     status: str = ""
     caller: Caller | None = None
     created_by: str | None = None
@@ -200,7 +200,7 @@ class LocalShellCall(Member, kw_only=True, tag="local_shell_call"):
 
     type: ClassVar[Literal["local_shell_call"]] = "local_shell_call"
     id: str = ""
-    action: LocalShellAction | None = None
+    action: LocalShellAction = ABSENT
     call_id: str = ""
     status: str = ""
 
@@ -263,7 +263,7 @@ class ResponseFunctionShellToolCall(Member, kw_only=True, tag="shell_call"):
 
     type: ClassVar[Literal["shell_call"]] = "shell_call"
     id: str = ""
-    action: ShellAction | None = None
+    action: ShellAction = ABSENT
     call_id: str = ""
     environment: Any | None | None = None
     status: str = ""
@@ -313,7 +313,7 @@ class ResponseFunctionWebSearch(Member, kw_only=True, tag="web_search_call"):
 
     type: ClassVar[Literal["web_search_call"]] = "web_search_call"
     id: str = ""
-    action: WebSearchAction | None = None
+    action: WebSearchAction = ABSENT
     status: str = ""
 
 
