@@ -11,11 +11,22 @@ from tokenwire import APIResponse, AsyncStream, Stream
 from tokenwire.types.chat import (
     ChatCompletion,
     ChatCompletionChunk,
+    ChatCompletionMessageParam,
+    ChatCompletionMessageToolCall,
+    ChatCompletionToolParam,
+    ChatCompletionUserMessageParam,
     ChunkChoice,
     CompletionUsage,
     ParsedChatCompletion,
 )
-from tokenwire.types.responses import ParsedResponse, Response, ResponseFunctionToolCall, ResponseStreamEvent
+from tokenwire.types.responses import (
+    ParsedResponse,
+    Response,
+    ResponseFunctionToolCall,
+    ResponseInputParam,
+    ResponseStreamEvent,
+    ToolParam,
+)
 
 
 @dataclass
@@ -220,6 +231,27 @@ async def async_responses() -> None:
     assert_type(await aclient.responses.retrieve("r1"), Response)
     assert_type(await aclient.responses.retrieve("r1", stream=True), AsyncStream[ResponseStreamEvent])
     assert_type(await aclient.responses.cancel("r1"), Response)
+
+
+# -- what is asked, annotated ---------------------------------------------------------
+
+
+def annotated() -> None:
+    messages: list[ChatCompletionMessageParam] = [{"role": "system", "content": "Be brief."}]
+    messages.append(ChatCompletionUserMessageParam(role="user", content="Hello"))
+    tools: list[ChatCompletionToolParam] = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    assert_type(
+        client.chat.completions.create(model="m", messages=messages, tools=tools, stream=True),
+        Stream[ChatCompletionChunk],
+    )
+    asked: ResponseInputParam = [{"role": "user", "content": "Hello"}]
+    called: list[ToolParam] = [{"type": "web_search"}]
+    assert_type(client.responses.create(model="m", input=asked, tools=called), Response)
+
+    def answers(calls: list[ChatCompletionMessageToolCall]) -> list[ChatCompletionMessageParam]:
+        return [{"role": "tool", "tool_call_id": call.id, "content": call.function.arguments} for call in calls]
+
+    assert_type(answers([]), list[ChatCompletionMessageParam])
 
 
 # -- raw responses ------------------------------------------------------------------
