@@ -362,6 +362,15 @@ def test_a_tool_of_a_type_is_the_official_one(asked: dict[str, Any]) -> None:
     assert "defer_loading" not in plain_tool
 
 
+@pytest.mark.parametrize("package", [openai, tokenwire])
+def test_a_tool_for_chat_will_do_for_responses(package: Any) -> None:
+    """As the official SDK's example for Responses has it: examples/responses/structured_outputs_tools.py."""
+    tool = package.pydantic_function_tool(PlaceModel)
+    assert parsing.tool_params([tool], "responses") == [openai.pydantic_responses_function_tool(PlaceModel)]
+    assert parsing.tool_params([tool], "chat") == [tool]
+    assert parsing.tool_parsers([tool])["PlaceModel"]('{"city": "Rome"}') == PlaceModel(city="Rome")
+
+
 def test_a_tool_of_any_type() -> None:
     tool = tokenwire.pydantic_function_tool(Place, name="where")
     assert (tool["function"]["name"], tool["function"]["description"]) == ("where", "Somewhere.")

@@ -255,13 +255,17 @@ def pydantic_responses_function_tool(
 
 
 def tool_param(tool: Any, family: Family) -> Any:
-    """What to send as one of `tools`, for a type or a plain function. A dict is sent as it is.
+    """What to send as one of `tools`, for a type or a plain function. A dict is sent as it is; but what
+    `pydantic_function_tool` made, ours or the official SDK's, is for Responses, too.
 
     A function's name, docstring and annotated parameters become the tool's; `Annotated[..., msgspec.Meta(
     description=...)]` describes a parameter. Raises TypeError for a function that cannot be called by name
     alone, or has a parameter without annotation.
     """
     if isinstance(tool, Mapping):
+        inner = tool.get("function")
+        if family == "responses" and isinstance(inner, Mapping) and hasattr(inner, "model"):
+            return {"type": "function", **inner}
         return tool
     tp = tool if is_type(tool) else _arguments_of(tool)
     schema = schema_of(tp)
