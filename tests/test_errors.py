@@ -8,8 +8,11 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
+import openai
 import pytest
 
+import tokenwire
 from tokenwire import errors
 from tokenwire.errors import (
     APIConnectionError,
@@ -107,9 +110,31 @@ BY_STATUS = {
 }
 
 
+REQUEST = httpx.Request("POST", "http://test/v1")
+LIMITED = httpx.Response(429, request=REQUEST, headers={"X-Request-Id": "req_2"})
+
+
+@pytest.mark.parametrize("package", [openai, tokenwire])
+def test_errors_are_made_as_people_make_them_in_their_tests(package: Any) -> None:
+    """By the official SDK's arguments, with what httpx has."""
+    for error in (
+        package.APIConnectionError(request=REQUEST),
+        package.APIConnectionError(message="Connection error.", request=REQUEST),
+        package.APITimeoutError(request=REQUEST),
+        package.APIError("The engine died.", request=REQUEST, body=None),
+        package.APIError("The engine died.", REQUEST, body=None),
+    ):
+        assert error.request is REQUEST
+        assert str(error) == error.message != ""
+        assert error.body is None
+    error = package.RateLimitError("Slow down.", response=LIMITED, body={"code": "rate_limited"})
+    assert (error.status_code, error.request_id, error.code) == (429, "req_2", "rate_limited")
+    assert (error.response, error.request, error.message) == (LIMITED, REQUEST, "Slow down.")
+
+
 def test_the_class_for_every_status() -> None:
     for status in range(400, 600):
-        response = SimpleNamespace(status_code=status, request_id="req_1")
+        response = SimpleNamespace(status_code=status, headers={"x-request-id": "req_1"})
         error = status_error("words", response=response, body={"code": "c"})
         expected = BY_STATUS.get(status, "InternalServerError" if status >= 500 else "APIStatusError")
         assert type(error).__name__ == expected

@@ -91,6 +91,7 @@ class APIError(TokenwireError):
     message: what went wrong, in the server's own words where it had any.
     body: the server's error object (a dict), else the body's text, else None.
     code, param, type: taken from body where it has them, else None.
+    request: what one who made this exception gave it, in tests as a rule, as with the official SDK; else None.
     """
 
     message: str
@@ -98,10 +99,12 @@ class APIError(TokenwireError):
     code: str | None
     param: str | None
     type: str | None
+    request: Any
 
-    def __init__(self, message: str, *, body: object | None = None) -> None:
+    def __init__(self, message: str, request: Any = None, *, body: object | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.request = request
         self.body = body
         known = body if isinstance(body, dict) else {}
         code, param, kind = known.get("code"), known.get("param"), known.get("type")
@@ -136,10 +139,10 @@ class APIStatusError(APIError):
     request_id: str | None
 
     def __init__(self, message: str, *, response: Answer, body: object | None = None) -> None:
-        super().__init__(message, body=body)
+        super().__init__(message, getattr(response, "request", None), body=body)
         self.response = response
         self.status_code = response.status_code
-        self.request_id = response.request_id
+        self.request_id = response.headers.get("x-request-id")  # also of an httpx.Response, in somebody's tests
 
 
 class BadRequestError(APIStatusError):
@@ -211,8 +214,10 @@ class StreamDecodeError(APIError):
 class APIConnectionError(APIError):
     """No connection could be made, or it broke."""
 
-    def __init__(self, message: str = "Connection error.", *, body: object | None = None) -> None:
-        super().__init__(message, body=body)
+    def __init__(
+        self, message: str = "Connection error.", *, request: Any = None, body: object | None = None
+    ) -> None:
+        super().__init__(message, request, body=body)
 
 
 class APITimeoutError(APIConnectionError):
@@ -222,9 +227,14 @@ class APITimeoutError(APIConnectionError):
     """
 
     def __init__(
-        self, message: str = "Request timed out.", *, clock: str | None = None, seconds: float | None = None
+        self,
+        message: str = "Request timed out.",
+        *,
+        request: Any = None,
+        clock: str | None = None,
+        seconds: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, request=request)
         self.clock = clock
         self.seconds = seconds
 
