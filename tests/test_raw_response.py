@@ -85,6 +85,7 @@ def test_a_whole_completion(client: Any) -> None:
 def test_a_stream_of_chunks(client: Any) -> None:
     raw = client.chat.completions.with_raw_response.create(**ASKED, stream=True, **vector("chat-stream"))
     assert (raw.status_code, raw.headers["x-shard"], raw.request_id) == (200, "5", "req_8")
+    assert raw.http_version == "HTTP/1.1"
     chunks = raw.parse()
     assert raw.parse() is chunks
     with chunks:

@@ -58,8 +58,8 @@ class APIResponse(Generic[R]):
 
     @property
     def http_version(self) -> str:
-        """Such as "1.1"."""
-        return self._head.http_version
+        """Such as "HTTP/1.1"."""
+        return f"HTTP/{self._head.http_version}"
 
     @property
     def content(self) -> bytes:
