@@ -169,6 +169,7 @@ class ChunkedReader:
         return self._state == _SIZE and not self._searched
 
     def eof(self) -> str | None:
+        """As BodyReader.eof."""
         return None if self.complete else _MISSING[self._state]
 
     def _bound(self, limit: str, what: str, length: int) -> None:
@@ -269,6 +270,7 @@ class LengthReader:
         self.complete = length == 0
 
     def read(self, buffer: ReceiveBuffer, spans: list[Span]) -> None:
+        """As BodyReader.read."""
         count = min(self._left, len(buffer))
         if count:
             spans.append((buffer.start, buffer.start + count))
@@ -277,6 +279,7 @@ class LengthReader:
             self.complete = self._left == 0
 
     def eof(self) -> str | None:
+        """As BodyReader.eof."""
         return None if self.complete else f"{self._left} of {self._length} bytes"
 
 
@@ -289,10 +292,12 @@ class CloseReader:
         self.complete = False
 
     def read(self, buffer: ReceiveBuffer, spans: list[Span]) -> None:
+        """As BodyReader.read."""
         if len(buffer):
             spans.append((buffer.start, buffer.end))
             buffer.start = buffer.end
 
     def eof(self) -> str | None:
+        """As BodyReader.eof."""
         self.complete = True
         return None

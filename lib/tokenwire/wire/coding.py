@@ -34,7 +34,7 @@ def _is_wrapped(head: bytes) -> bool:
 
 
 class Decompressor:
-    """One body in gzip (RFC 1952), zlib (RFC 1950) or raw deflate (RFC 1951) form."""
+    """One body in gzip (RFC 1952), zlib (RFC 1950) or raw deflate (RFC 1951) form. coding: "gzip" or "deflate"."""
 
     def __init__(self, coding: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self._coding = coding
