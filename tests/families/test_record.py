@@ -15,6 +15,7 @@ from fastapi.encoders import jsonable_encoder
 from openai._models import construct_type
 from openai.types import chat as official_chat, responses as official_responses
 
+from tokenwire import bodies
 from tokenwire.families import chat, chat_types, responses
 from tokenwire.families.open_reading import open_reading
 from tokenwire.families.record import Record
@@ -320,6 +321,17 @@ def test_what_is_set_is_dumped(change: Any) -> None:
         assert ours.model_dump(**options) == dumped
         assert json.loads(ours.model_dump_json(**options)) == dumped
     assert ours.to_dict() == PLAIN_CHUNK  # what the server sent
+
+
+def test_a_message_that_is_sent_back_has_its_content() -> None:
+    """As the official one: there are servers that know no message without, though it be null beside its calls."""
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    sent = {**COMPLETION, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    theirs: Any = construct_type(type_=official_chat.ChatCompletion, value=sent)
+    ours = read(chat.decode_whole, sent)
+    assert theirs.choices[0].message.to_dict() == ours.choices[0].message.to_dict() == message
+    assert json.loads(bodies.encoded({"messages": [ours.choices[0].message]})) == {"messages": [message]}
 
 
 def test_what_is_set_in_a_list_of_several_kinds_is_dumped() -> None:

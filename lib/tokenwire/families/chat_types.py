@@ -323,6 +323,8 @@ class ChatCompletionMessage(Record, kw_only=True):
     """The model's message. reasoning_content, reasoning, reasoning_details: as in ChoiceDelta."""
 
     unofficial: ClassVar[frozenset[str]] = _REASONING
+    # It is sent back, with the calls' results; and there are servers that refuse it without its `content: null`.
+    always: ClassVar[frozenset[str]] = frozenset(("content",))
 
     content: str | None = None
     refusal: str | None = None

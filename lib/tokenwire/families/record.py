@@ -55,6 +55,8 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
 
     #: Fields that servers send and the official types do not have: shown where they came, as those show them.
     unofficial: ClassVar[frozenset[str]] = frozenset()
+    #: Fields that `to_dict` has also where they are None.
+    always: ClassVar[frozenset[str]] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """This object as plain JSON values, without the optional fields that are None.
@@ -254,7 +256,7 @@ _set_fields: dict[type[Record], list[tuple[str, str, bool]]] = {}
 def _fields_of(cls: type[Record]) -> list[tuple[str, str, bool]]:
     """Each field's name, its name in JSON, and whether None is its default; kept, as msgspec keeps it not."""
     found = _set_fields[cls] = [
-        (field.name, field.encode_name, field.default is None)
+        (field.name, field.encode_name, field.default is None and field.name not in cls.always)
         for field in msgspec.structs.fields(cls)
         if field.name[0] != "_"
     ]
