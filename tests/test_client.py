@@ -519,6 +519,16 @@ def test_what_is_not_json(value: Any) -> None:
     assert peer.connections == []
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_json_has_no_number_for(number: float) -> None:
+    """As the official SDK: sent as null, it would ask for something else."""
+    client, peer = made()
+    for params in ({"temperature": number}, {"logit_bias": {"1": number}}, {"stop": (1.5, number)}):
+        with pytest.raises(ValueError, match=f"cannot hold {number}"):
+            ask(client, **params)
+    assert peer.connections == []
+
+
 def test_what_holds_itself() -> None:
     circle: list[Any] = []
     circle.append(circle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -31,11 +32,20 @@ def _encodable(value: Any) -> Any:
     raise TypeError(f"a request cannot hold a {type(value).__name__}")
 
 
+def _finite(value: float) -> float:
+    """The number. Raises ValueError for what JSON has no number for: msgspec would write null, and so ask otherwise."""
+    if not math.isfinite(value):
+        raise ValueError(f"a request cannot hold {value}: JSON has no such number")
+    return value
+
+
 def _is_plain(values: Iterable[Any]) -> bool:
     """Whether there is nothing in them, at any depth, but JSON's own kinds of value."""
     for value in values:
         kind = type(value)
         if kind in _LEAVES:
+            if kind is float:
+                _finite(value)
             continue
         if kind is dict:
             if not _is_plain(value.values()):
@@ -49,6 +59,8 @@ def _with_plain_records(value: Any) -> Any:
     """The same value, with what a server sent us as the server sent it: unknown fields kept, nothing added."""
     if type(value) is str:
         return value
+    if type(value) is float:
+        return _finite(value)
     if isinstance(value, (Record, HelperEvent)):
         return value.to_dict()
     if isinstance(value, dict):
@@ -62,7 +74,10 @@ _encode: Final = msgspec.json.Encoder(enc_hook=_encodable).encode
 
 
 def encoded(fields: dict[str, Any]) -> bytes:
-    """The JSON of a request's fields. Raises TypeError for what is no JSON, LocalProtocolError for what is no text."""
+    """The JSON of a request's fields.
+
+    Raises TypeError for what is no JSON, ValueError for nan and infinity, LocalProtocolError for what is no text.
+    """
     try:
         return _encode(fields if _is_plain(fields.values()) else _with_plain_records(fields))
     except UnicodeEncodeError as error:
