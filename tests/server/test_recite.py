@@ -325,6 +325,7 @@ def test_recursive_schemas_end() -> None:
         ({"type": "object", "properties": 1}, "malformed"),
         ({"type": "number", "multipleOf": 0}, "malformed"),
         ({"type": "array", "items": False}, "admits nothing"),
+        ({"type": "object", "required": [False]}, "no string"),
     ],
 )
 def test_schemas_that_cannot_be_satisfied(schema: dict[str, Any], why: str) -> None:

@@ -119,6 +119,8 @@ class _Sampler:
     def _of_type(self, kind: str, schema: dict[str, Any], depth: int) -> Any:
         if kind == "object":
             required = schema.get("required") or []
+            if not all(isinstance(name, str) for name in required):
+                raise _refuse("a property's name is no string")
             properties = schema.get("properties") or {}
             return {
                 name: self.value(properties.get(name, True), depth + 1)
