@@ -257,6 +257,15 @@ class Scripted:
         return self.sent[0]["status"], json.loads(self.sent[1]["body"])
 
 
+    @property
+    def told_nobody(self) -> int:
+        """The status of an answer without a body."""
+        start, end = self.sent
+        assert end == {"type": "http.response.body", "body": b"", "more_body": False}
+        status: int = start["status"]
+        return status
+
+
 async def forever(request: Request) -> AsyncIterator[str]:
     while True:
         yield "x"
@@ -291,7 +300,27 @@ def test_a_body_that_does_not_come() -> None:
 def test_a_client_that_leaves_within_its_body() -> None:
     server = Scripted(body(b"{", more=True), {"type": "http.disconnect"})
     assert run(server) == 0
-    assert server.sent == []
+    assert server.told_nobody == 499
+
+
+def test_a_client_that_leaves_before_the_first_token() -> None:
+    """Nobody hears the answer, but for middlewares between: Starlette's raised "No response returned."."""
+
+    async def handler(request: Request) -> AsyncIterator[str]:
+        await trio.sleep_forever()
+        yield "x"
+
+    server = Scripted(body({"model": "m", "input": "x", "stream": True}), {"type": "http.disconnect"})
+    assert run(server, handler) == 0
+    assert server.told_nobody == 499
+
+
+def test_a_client_that_leaves_before_the_first_token_of_a_server_that_says_so() -> None:
+    async def broken() -> None:
+        raise BrokenPipeError
+
+    server = Scripted(body(b"{", more=True), {"type": "http.disconnect"}, send=broken)
+    assert run(server) == 0
 
 
 @pytest.mark.parametrize("digits", [11, 5_000])  # more than Python makes an int of

@@ -148,10 +148,11 @@ def test_a_unix_socket_that_was_left_behind(backend: str, tmp_path: Path) -> Non
 
 
 def test_a_path_that_is_anothers(backend: str, tmp_path: Path) -> None:
-    path, file = tmp_path / "s", tmp_path / "file"
+    path, file, link = tmp_path / "s", tmp_path / "file", tmp_path / "link"
     file.touch()
+    link.symlink_to(tmp_path / "nowhere")
     with serving(hello, backend=backend, uds=str(path)) as server:
-        for taken in (path, file):
+        for taken in (path, file, link):
             with pytest.raises(OSError, match="in use"), serving(hello, backend=backend, uds=str(taken)):
                 pass
         with RawClient(server) as client:

@@ -70,7 +70,7 @@ def bound_unix(path: str) -> socket.socket:
 
 
 def _abandoned(path: str) -> bool:
-    if not stat.S_ISSOCK(os.stat(path).st_mode):  # to connect to a file is refused, too
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):  # to connect to a file is refused, too
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # where many wait to be accepted, somebody listens

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tokenwire.backends import detect
 from tokenwire.backends.base import Backend
@@ -29,6 +29,9 @@ from tokenwire.server.problem import body_late, body_too_large
 from tokenwire.server.pump import Handler
 
 __all__ = ["Application", "asgi"]
+
+#: nginx's status for a client who closed before the answer.
+_GONE: Final = 499
 
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
@@ -83,8 +86,11 @@ class Application:
         kind = scope["type"]
         if kind == "http":
             backend = detect()
-            with contextlib.suppress(ClientGone):
-                await self._endpoint.serve(backend, _AsgiChannel(backend, scope, receive, send, self._endpoint.limits))
+            channel = _AsgiChannel(backend, scope, receive, send, self._endpoint.limits)
+            try:
+                await self._endpoint.serve(backend, channel)
+            except ClientGone:
+                await channel.leave()
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         elif kind == "websocket":
@@ -117,6 +123,7 @@ class _AsgiChannel:
         self.send_now = None  # a server's send may wait
         self._more = True  # of the request's body
         self._sending_since: float | None = None
+        self._silent = True  # nothing was sent
         self.method: str = scope["method"]
         self.target = _target(scope)
         self.headers = _joined(scope["headers"])
@@ -191,6 +198,7 @@ class _AsgiChannel:
 
     async def _send(self, data: bytes, head: tuple[int, RawHeaders] | None, *, last: bool) -> None:
         if head is not None:
+            self._silent = False
             status, fields = head
             lower = [(name.lower(), value) for name, value in fields]  # as the specification wants them
             await self._tell({"type": "http.response.start", "status": status, "headers": lower})
@@ -199,6 +207,14 @@ class _AsgiChannel:
             # A handler that never waits sends such pieces alone. A server's send may not wait either (uvicorn's
             # does only for a slow client), and then nobody else would get a turn, `watch` included.
             await self._backend.checkpoint()
+
+    async def leave(self) -> None:
+        """Say something, though the client has gone, where nothing was said. The server passes it over; but a
+        middleware between (Starlette's BaseHTTPMiddleware) takes who says nothing for an application that has failed.
+        """
+        if self._silent:
+            with contextlib.suppress(ClientGone):
+                await self._send(b"", (_GONE, []), last=True)
 
     async def _tell(self, event: Event) -> None:
         self._sending_since = self._backend.now()
