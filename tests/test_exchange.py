@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import itertools
+import logging
 import math
 import re
 import time
@@ -331,6 +332,43 @@ def test_a_timeout_of_the_callers_while_a_kept_connection_is_looked_at() -> None
         stream(client)
     assert caught.value is ALARM
     assert (counts(client), len(peer.connections)) == ({}, 1)
+
+
+@pytest.mark.parametrize("nth", range(1, 15))
+def test_interrupted_at_a_line_of_the_log(nth: int, caplog: pytest.LogCaptureFixture) -> None:
+    """As by a signal handler that raises where no network is waited for. Nothing is left of it."""
+    client, peer = made(
+        [head("Content-Length: 0", "Retry-After: 0", status="503 Busy"), EOF],
+        [STREAM[:-5], STREAM[-5:], REQUEST, STREAM, REQUEST, BEGUN + EVENT, EOF],
+    )
+    lines = 0
+
+    def interrupt(_: logging.LogRecord) -> bool:
+        nonlocal lines
+        lines += 1
+        if lines == nth:
+            raise KeyboardInterrupt
+        return True
+
+    def three() -> None:
+        for _ in range(2):
+            list(stream(client))
+        with pytest.raises(tokenwire.StreamTruncatedError):
+            list(stream(client))
+
+    logger = logging.getLogger("tokenwire")
+    caplog.set_level(logging.DEBUG, logger="tokenwire")
+    logger.addFilter(interrupt)
+    try:
+        three()
+    except KeyboardInterrupt:
+        assert lines == nth
+    finally:
+        logger.removeFilter(interrupt)
+    assert "active" not in counts(client)
+    assert [connection for connection in peer.connections if not connection.closed] == [
+        connection.transport for connection in client._pools.pool._unused  # type: ignore[union-attr]
+    ]
 
 
 def test_behind_a_timeout_of_the_callers_the_stream_does_not_end_as_if_it_were_whole() -> None:

@@ -262,9 +262,9 @@ class Exchange(Sending):
                 connection.http.buffer.let_go()
             self._pool.release(connection)
         else:
+            self._pool.discard(connection)
             kind = type(pipeline.failure).__name__  # its words may be the server's
             log.info("%r: ended by %s, after %d events", self._request, kind, pipeline.events)
-            self._pool.discard(connection)
 
     # -- answers, and whole bodies -----------------------------------------------------------
 
@@ -339,6 +339,9 @@ class Exchange(Sending):
                 seconds = self._pause(error)
                 if seconds is None:
                     raise
+            except BaseException:
+                self.abort()  # wherever it was: a signal handler may raise between any two lines
+                raise
             await self._rest(seconds)
 
     async def _rest(self, seconds: float) -> None:

@@ -34,7 +34,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tokenwire.backends.base import Backend, Origin
+from tokenwire.backends.base import Backend, Origin, Transport
 from tokenwire.connections import Connection, State, Waiter
 from tokenwire.errors import PoolTimeoutError, RemoteProtocolError
 from tokenwire.policy import DEFAULT_LIMITS, Limits, is_timeout, rang
@@ -303,18 +303,21 @@ class Pool:
         if deadline is not None:
             until = deadline if until is None else min(until, deadline)
         began = self.backend.now()
+        transport: Transport | None = None
         try:
             transport = await connect(self.backend, origin, self._context, self._limits, until)
+            _log.debug("connected to %s in %.3f seconds", origin.place, self.backend.now() - began)
+            with self._lock:
+                self.made += 1
+            return Connection(origin, transport, self._limits, self._pid, self._token)
         except BaseException as error:
+            if transport is not None:
+                transport.abort()
             with self._lock:
                 self._give_back()
             if rang(error, until, self.backend.now()):
                 raise Overdue("total" if until == deadline else "connect") from None
             raise
-        _log.debug("connected to %s in %.3f seconds", origin.place, self.backend.now() - began)
-        with self._lock:
-            self.made += 1
-        return Connection(origin, transport, self._limits, self._pid, self._token)
 
     async def _fits(self, connection: Connection) -> bool:
         """Finish a connection that drains, and see whether one that idles is still alive.
@@ -332,6 +335,8 @@ class Pool:
                     self._shut(connection)  # closed by the server, or it spoke out of turn, or on and on
                     return False
                 http.drain()
+            if drained:
+                _log.debug("%r: drained %d bytes of its last answer", connection, drained)
         except (OSError, RemoteProtocolError) as error:
             if is_timeout(error):  # the caller's
                 self.discard(connection)
@@ -341,8 +346,6 @@ class Pool:
         except BaseException:
             self.discard(connection)
             raise
-        if drained:
-            _log.debug("%r: drained %d bytes of its last answer", connection, drained)
         if http.reusable:
             return True
         if http.finished or not http.persists:

@@ -129,6 +129,17 @@ def test_other_sockets_are_left_alone() -> None:
         assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
+def test_a_timeout_of_the_callers_goes_through() -> None:
+    class Alarmed:
+        family = socket.AF_INET
+
+        def setsockopt(self, *_: Any) -> None:
+            raise TimeoutError("a signal handler's")
+
+    with pytest.raises(TimeoutError):
+        tune(Alarmed())
+
+
 # -- through the public face ---------------------------------------------------------------
 
 

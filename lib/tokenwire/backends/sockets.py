@@ -9,6 +9,7 @@ import socket
 import stat
 from typing import Any, Final
 
+from tokenwire.policy import is_timeout
 from tokenwire.wire.buffer import ReceiveBuffer
 
 __all__ = ["bound", "bound_unix", "reserved", "rest_of", "tune"]
@@ -85,13 +86,16 @@ def tune(sock: Any) -> None:
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    with contextlib.suppress(OSError):
+    try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (*_KEEP_ALIVE.items(), ("TCP_NOTSENT_LOWAT", _NOT_SENT)):
             option = getattr(socket, name, None)
             if option is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    except OSError as error:
+        if is_timeout(error):  # no word of the platform's: a signal handler's
+            raise
 
 
 def rest_of(sock: socket.socket, early: ReceiveBuffer, unseen: int) -> ReceiveBuffer:
