@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 from collections.abc import Iterator
@@ -44,6 +45,8 @@ ANSWERS = {
     "unnamed": answer(json.dumps(COMPLETION).encode(), content_type="application/json"),
     "not-json": answer(b"Moonlight.", content_type="text/plain"),
     "error-in-200": whole({"error": {"message": "The engine died."}}),
+    "chat-bom": answer(codecs.BOM_UTF8 + json.dumps(COMPLETION).encode(), content_type="application/json"),
+    "no-bom": answer(codecs.BOM_UTF8 + b'{"error": {"message": "No.", "code": "c"}}', "404 Not Found"),
     "no": answer(b'{"error": {"message": "No.", "code": "c"}}', "404 Not Found", x_request_id="req_9"),
 }
 ASKED: dict[str, Any] = {"model": "m", "messages": []}
@@ -80,6 +83,14 @@ def test_a_whole_completion(client: Any) -> None:
     assert completion.to_dict() == COMPLETION
     assert completion._request_id == "req_7"
     assert raw.parse() is completion
+
+
+def test_a_body_behind_a_byte_order_mark(client: Any) -> None:
+    assert client.chat.completions.create(**ASKED, **vector("chat-bom")).to_dict() == COMPLETION
+    if isinstance(client, tokenwire.Client):  # the official package reads no error behind one
+        with pytest.raises(tokenwire.NotFoundError) as caught:
+            client.chat.completions.create(**ASKED, **vector("no-bom"))
+        assert (caught.value.code, caught.value.body) == ("c", {"message": "No.", "code": "c"})
 
 
 def test_a_stream_of_chunks(client: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 from tokenwire.errors import APIError, APIResponseValidationError, LimitExceededError, StreamDecodeError
@@ -66,8 +67,11 @@ class WholeBody:
 
     @property
     def content(self) -> bytes:
-        """The body, without the blank lines that some servers send ahead of it to keep the line alive."""
-        return bytes(self._content.lstrip(b"\r\n \t"))
+        """The body, without the blank lines that some servers send ahead of it to keep the line alive.
+
+        And without a byte order mark, which who reads JSON may pass over (RFC 8259, section 8.1).
+        """
+        return bytes(self._content.lstrip(b"\r\n \t").removeprefix(codecs.BOM_UTF8))
 
     def error(self) -> APIError:
         """The exception that this answer with a status of 300 or more stands for. It never raises another."""
