@@ -626,8 +626,12 @@ def test_with_options_shares_the_pool() -> None:
 
 def test_a_closed_client() -> None:
     client, peer = made(CHAT)
+    other = client.with_options()
+    assert not client.is_closed()
     client.close()
     client.close()
+    assert client.is_closed()
+    assert other.is_closed()
     for call in (lambda: ask(client), lambda: client.chat.completions.stream(model="m", messages=[])):
         with pytest.raises(RuntimeError, match="this client is closed"):
             call()

@@ -209,6 +209,10 @@ class _ClientBase:
     def max_retries(self, max_retries: int) -> None:
         self._change(retry=retries(max_retries))
 
+    def is_closed(self) -> bool:
+        """Whether it was closed, or another that shares its connections."""
+        return self._pools.closed
+
     def __repr__(self) -> str:
         return f"<tokenwire.{type(self).__name__} {self._config.base_url}>"
 
