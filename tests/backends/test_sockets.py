@@ -17,7 +17,7 @@ import tokenwire
 from support import loops
 from support.loops import PATIENCE, Way, connected, listening, plain_and_tls, serving_ways, ways
 from tokenwire.backends.base import Transport
-from tokenwire.backends.sockets import reserved, tune
+from tokenwire.backends.sockets import bound, reserved, tune
 
 _BODY = b'data: {"choices":[{"index":0,"delta":{"content":"moonlight"},"finish_reason":"stop"}]}\n\n'
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
@@ -239,3 +239,18 @@ def test_a_port_is_reserved_though_connections_to_it_ended_lately() -> None:
             assert client.recv(1) == b""
     with reserved(*address) as held:
         assert held.getsockname() == address
+
+
+def _link_locals() -> list[str]:
+    """The addresses that are a link's own, and of which link."""
+    with contextlib.suppress(OSError), open("/proc/net/if_inet6") as lines:
+        found = [(address, link) for address, *_, link in map(str.split, lines) if address.startswith("fe8")]
+        return [f"{socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address))}%{link}" for address, link in found]
+    return []
+
+
+def test_an_address_of_one_link() -> None:
+    for host in _link_locals() or pytest.skip("no link has one"):
+        info = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with bound(info, reuse_port=False) as listening, socket.create_connection((host, listening.getsockname()[1])):
+            pass

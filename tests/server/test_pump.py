@@ -416,6 +416,26 @@ def test_headers_of_an_error_that_must_not_be_sent(live: Any, caplog: pytest.Log
     assert caplog.records[0].exc_info[0] is ValueError
 
 
+@LIVES
+def test_a_handlers_own_deadline_that_cuts_a_send(live: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It was told, and counted, as a client who left."""
+
+    async def handler(request: Request) -> AsyncIterator[str]:
+        if live is live_trio:
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                yield "a"
+        else:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            yield "a"
+
+    transport, cancelled, _ = live(handler, asking(CHAT), 0)
+    assert (transport.sent, transport.ended, cancelled) == ([], "aborted", False)
+    assert "RuntimeError: the handler was cancelled from within while its tokens were sent" in caplog.text
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_handler_that_swallows_its_cancellation(stream: bool) -> None:
     """asyncio tells a task only once."""

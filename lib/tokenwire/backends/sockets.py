@@ -30,7 +30,8 @@ _BACKLOG: Final = 1024
 def bound(info: Any, *, reuse_port: bool) -> socket.socket:
     """A socket that listens at the address of a getaddrinfo answer. Raises OSError."""
     family, _, _, _, address = info
-    sock = socket.create_server((address[0], address[1]), family=family, backlog=_BACKLOG, reuse_port=reuse_port)
+    # The whole address: a link's own (fe80::1%eth0) says its link in its fourth part.
+    sock = socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=reuse_port)
     sock.setblocking(False)
     return sock
 

@@ -121,6 +121,7 @@ class Pump:
         self._wake: Event = backend.event()
         self._room: Event | None = None  # what produce waits for while others send
         self._gone = False  # the client
+        self._cut = False  # a send was, by a cancellation
         self._closed = False  # no token is taken any more, from a handler that has swallowed its cancellation
         self._done = False
         self.failed = False  # the handler did, by a fault of its own
@@ -139,6 +140,9 @@ class Pump:
         if not (self._done or self._gone):
             # asyncio: something that the handler waited for was cancelled, and the handler with it.
             await self._end(self._fail(RuntimeError("the handler was cancelled from within")))
+        if self._cut and not self._done:
+            # As by a deadline around the handler's `yield`, which holds for the sends between its tokens too.
+            raise RuntimeError("the handler was cancelled from within while its tokens were sent: the answer is cut")
         if not self._done:
             raise ClientGone
 
@@ -272,7 +276,8 @@ class Pump:
                 frames, head = self._take()
                 await self._channel.send(frames, head)
                 self._meter.bytes += len(frames)
-        except BaseException:
+        except BaseException as error:
+            self._cut = not (self._gone or isinstance(error, ClientGone))
             self._gone = self._closed = True  # nobody knows how much of it has left: nothing can follow
             raise
         finally:
