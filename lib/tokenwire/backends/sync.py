@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tokenwire.backends.base import Backend, Listener, Origin, Start, Transport
 from tokenwire.backends.sockets import tune
-from tokenwire.backends.sync_dial import LONGEST, dial, dial_path
+from tokenwire.backends.sync_dial import LONGEST, dial, dial_path, milliseconds
 from tokenwire.backends.ticks import Delayed
 from tokenwire.wire.buffer import ReceiveBuffer
 
@@ -119,9 +119,8 @@ def _wait(sock: socket.socket, poll: select.poll, wanted: int, deadline: float |
         if deadline is None:
             poll.poll()
             return
-        # Milliseconds, rounded up: never early. Late deadlines still ask once.
-        left = max(0.0, deadline - time.monotonic())
-        if not poll.poll(-int(-min(left, LONGEST) * 1000 // 1)) and left <= LONGEST:
+        left = max(0.0, deadline - time.monotonic())  # late deadlines still ask once
+        if not poll.poll(milliseconds(left)) and left <= LONGEST:
             raise TimeoutError
     finally:
         if wanted != select.POLLIN:

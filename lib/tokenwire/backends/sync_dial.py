@@ -18,13 +18,18 @@ from typing import Any, Final
 
 from tokenwire.backends.addresses import DELAY, in_turns, numeric
 
-__all__ = ["LONGEST", "dial", "dial_path"]
+__all__ = ["LONGEST", "dial", "dial_path", "milliseconds"]
 
 #: Seconds. poll(2) counts milliseconds in an int: whoever waits longer asks again after so many.
 LONGEST: Final = 1e6
 
 #: What a connect(2) that goes on says.
 _PENDING = (errno.EINPROGRESS, errno.EINTR)
+
+
+def milliseconds(seconds: float) -> int:
+    """As poll(2) counts them: rounded up, so that it is never early."""
+    return math.ceil(min(seconds, LONGEST) * 1000)
 
 
 def dial(host: str, port: int, deadline: float | None) -> socket.socket:
@@ -94,9 +99,8 @@ def _wait(poll: select.poll, turn: float | None, deadline: float | None) -> list
     until = min((at for at in (turn, deadline) if at is not None), default=None)
     if until is None:
         return poll.poll()
-    # Milliseconds, rounded up: never early.
     left = max(0.0, until - time.monotonic())
-    ready = poll.poll(-int(-min(left, LONGEST) * 1000 // 1))
+    ready = poll.poll(milliseconds(left))
     if not ready and until == deadline and left <= LONGEST:
         raise TimeoutError
     return ready
