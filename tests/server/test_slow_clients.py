@@ -52,11 +52,11 @@ async def handler(request: Request) -> AsyncIterator[str]:
     yield "Hello"
 
 
-def served(data: bytes, seconds: float) -> tuple[float, bytes]:
+def served(data: bytes, seconds: float, client: type[Dripping] = Dripping) -> tuple[float, bytes]:
     """How long the connection lived, in seconds, and what was answered."""
 
     async def main() -> tuple[float, bytes]:
-        transport: Any = Dripping(data, seconds)
+        transport: Any = client(data, seconds)
         endpoint = Endpoint(handler, model=None, models=None, max_choices=1, limits=LIMITS)
         await _Lobby(named("trio"), endpoint, lambda: None).receive(transport)
         assert transport.closed
@@ -91,3 +91,20 @@ def test_slow_requests(data: bytes, seconds: float, lived: float | None, status:
     if status == b"408":
         assert b"connection: close" in sent.lower()
         assert json.loads(sent.partition(b"\r\n\r\n")[2])["error"]["code"] == "timeout"
+
+
+class Slow(Dripping):
+    """One that takes 40 seconds for the first piece of an answer."""
+
+    async def send(self, data: bytes, deadline: float | None) -> None:
+        await trio.sleep(0 if self.sent else 40)
+        self.sent += data
+
+
+def test_no_comment_is_added_while_the_client_is_slow() -> None:
+    """Keep-alives are for a handler that is silent: two would be due in that time."""
+    body = json.dumps(CHAT).encode()
+    _, sent = served(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body, 0, Slow)
+    assert b'"content":"Hello"' in sent
+    assert sent.endswith(b"0\r\n\r\n")
+    assert b": keep-alive" not in sent
