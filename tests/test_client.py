@@ -488,9 +488,9 @@ def test_what_a_server_sent_goes_back_as_it_came() -> None:
     call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     whole = completion()
     whole["choices"][0]["message"] = {**message, "tool_calls": [call]}
-    client, peer = made(answer(js(whole).encode(), kind="application/json"), CHAT, CHAT)
+    client, peer = made(answer(js(whole).encode(), kind="application/json"), CHAT, CHAT, CHAT)
     got = ask(client).choices[0].message
-    for messages in ([got], iter([got])):
+    for messages in ([got], (got,), iter([got])):
         ask(client, messages=messages)
         assert Sent(peer).json["messages"] == [{**message, "tool_calls": [call]}]
     client, peer = made(CHAT)

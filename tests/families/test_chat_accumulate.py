@@ -194,13 +194,14 @@ def test_empty_names_of_the_first_chunk_are_made_good_by_the_next() -> None:
         chunk({"content": "b"}, moderation=moderation, citations=[]),
         chunk({"content": "c"}, system_fingerprint=None, citations=["u"]),
         chunk({"content": "d"}, id=3, model=None, created="then", citations=None),
+        chunk({"content": "e"}, id="d", model="n", created=8, citations=None),  # the first word about these is believed
     ).snapshot()
     assert (completion.id, completion.model, completion.created) == ("c", "m", 7)
     assert (completion.system_fingerprint, completion.service_tier) == ("fp", "flex")
     assert completion.moderation.input.code == "c"
     assert completion.prompt_filter_results == [{"prompt_index": 0}]
     assert completion.citations == ["u"]
-    assert completion.choices[0].message.content == "abcd"
+    assert completion.choices[0].message.content == "abcde"
 
 
 def test_the_first_chunk_may_have_odd_names() -> None:
