@@ -311,6 +311,30 @@ def test_what_only_resembles_an_error_is_an_event(sent: dict[str, Any]) -> None:
     assert decoded(sent).to_dict() == sent
 
 
+HALVES = [
+    (r"\ud83d", "\ufffd"),
+    (r"\uDE00 x", "\ufffd x"),
+    (r"\ud83d\ude00", "\U0001f600"),
+    (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+    (r"\ud83d\n", "\ufffd\n"),
+    (r"\\\ud83d", "\\\ufffd"),
+    (r"\\ud83d\ude00", "\\ud83d\ufffd"),
+]
+
+
+@pytest.mark.parametrize(("sent", "said"), HALVES)
+def test_half_a_character_does_not_end_the_stream(sent: str, said: str) -> None:
+    """Who cuts texts as UTF-16 may cut an emoji in two. What is said can be shown, encoded and sent on."""
+    event = chat.decode(b'{"choices":[{"index":0,"delta":{"content":"%b"}}]}' % sent.encode())
+    assert chat.text(event) == said
+    assert event.to_dict() == json.loads(event.to_json()) == {"choices": [{"index": 0, "delta": {"content": said}}]}
+    whole = chat.decode_whole(b'{"choices":[{"message":{"role":"assistant","content":"%b"}}]}' % sent.encode())
+    assert whole.choices[0].message.content == said
+    together = chat.Accumulator()
+    together.add_run([event, event])
+    assert json.loads(together.snapshot().to_json())["choices"][0]["message"]["content"] == said * 2
+
+
 @pytest.mark.parametrize(
     ("payload", "why"),
     [

@@ -291,6 +291,18 @@ def test_what_cannot_be_read(read: Any, payload: bytes, why: str) -> None:
     assert caught.value.body == payload[:200].decode(errors="replace")
 
 
+def test_half_a_character_does_not_end_the_stream() -> None:
+    """Who cuts texts as UTF-16 may cut an emoji in two."""
+    said = "moon\ufffd"
+    event = responses.decode(br'{"type":"response.output_text.delta","item_id":"m","delta":"moon\ud83d"}')
+    assert (responses.text(event), event.to_dict()["delta"]) == (said, said)
+    together = responses.Accumulator()
+    together.add_run([event])
+    assert together.snapshot().output_text == said
+    output = br'[{"type":"message","content":[{"type":"output_text","text":"moon\ud83d"}]}]'
+    assert responses.decode_whole(b'{"object":"response","output":%b}' % output).output_text == said
+
+
 def test_bytes_that_are_not_utf8_in_a_string() -> None:
     with pytest.raises(StreamDecodeError, match="UTF-8"):
         responses.decode(b'{"type":"x","a":"\xff"}')
