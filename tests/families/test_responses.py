@@ -294,8 +294,10 @@ def test_what_cannot_be_read(read: Any, payload: bytes, why: str) -> None:
 def test_half_a_character_does_not_end_the_stream() -> None:
     """Who cuts texts as UTF-16 may cut an emoji in two."""
     said = "moon\ufffd"
-    event = responses.decode(br'{"type":"response.output_text.delta","item_id":"m","delta":"moon\ud83d"}')
+    payload = br'{"type":"response.output_text.delta","item_id":"m","delta":"moon\ud83d"}'
+    event = responses.decode(payload)
     assert (responses.text(event), event.to_dict()["delta"]) == (said, said)
+    assert responses.encode(event) == payload
     together = responses.Accumulator()
     together.add_run([event])
     assert together.snapshot().output_text == said

@@ -28,7 +28,7 @@ from .chat_types import (
 )
 from .depth import SHALLOW, too_deep
 from .faults import error_in
-from .open_reading import json_object, open_reading, unreadable, whole_characters
+from .open_reading import json_object, open_reading, unreadable
 from .parsing import response_format_param, tool_params
 from .record import REFUSALS, Event, Unknown, strict_run
 
@@ -65,7 +65,6 @@ def decode(payload: bytes | bytearray) -> ChatCompletionChunk:
     try:
         event = _strict_chunk(payload)
     except REFUSALS:
-        payload = whole_characters(payload)
         event = _open_chunk(payload)
     event._json = payload
     return event
@@ -88,7 +87,6 @@ def decode_whole(payload: bytes | bytearray) -> ChatCompletion:
     try:
         event = _strict_whole(payload)
     except REFUSALS:
-        payload = whole_characters(payload)
         event = _open_whole(payload)
     event._json = payload
     return event

@@ -5,18 +5,18 @@ See record.py for when.
 
 from __future__ import annotations
 
-import re
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, Union
+from typing import Any, TypeVar, Union
 
 import msgspec
 
 from ..errors import StreamDecodeError
+from .json_text import plain_json
 from .record import Record
 
-__all__ = ["json_object", "open_reading", "unreadable", "whole_characters"]
+__all__ = ["json_object", "open_reading", "unreadable"]
 
 R = TypeVar("R", bound=Record)
 
@@ -26,28 +26,10 @@ _Builder = Callable[[Any], Any]
 _plans: dict[type[Record], Callable[[dict[str, Any]], Record]] = {}
 
 
-# The escape of half a character; and all escapes, of which a pair of halves is one.
-_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_ESCAPES: Final = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
-)
-
-
-def whole_characters(payload: bytes | bytearray) -> bytes | bytearray:
-    """The same JSON text with U+FFFD in place of each escape that is half a surrogate pair.
-
-    Servers that count in UTF-16 cut texts between the two, and RFC 8259, 8.2, lets that pass. But no UTF-8 can hold
-    it: it could be neither shown nor sent on.
-    """
-    if _HALF.search(payload) is None:
-        return payload
-    return _ESCAPES.sub(lambda escape: escape[0] if escape[1] is None else b"\\ufffd", payload)
-
-
 def json_object(payload: bytes | bytearray) -> dict[str, Any]:
     """The JSON object that a payload is. Raises StreamDecodeError where it is none."""
     try:
-        found = msgspec.json.decode(payload)
+        found = plain_json(payload)
     except RecursionError:
         raise unreadable(payload, "it is nested too deeply") from None
     except UnicodeDecodeError as error:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 import msgspec
 
 from .depth import SHALLOW, too_deep
+from .json_text import plain_json
 
 __all__ = ["ABSENT", "REFUSALS", "Event", "Member", "Private", "Record", "Unknown", "strict_run"]
 
@@ -156,7 +157,7 @@ class Event(Record):  # noqa: PLW1641 - mutable, as every Struct of ours: it has
         """Exactly the JSON that arrived, as plain values; for an event made here, its set fields."""
         if self._json is None:
             return _plain_set(self)
-        return typing.cast("dict[str, Any]", msgspec.json.decode(self._json))
+        return typing.cast("dict[str, Any]", plain_json(self._json))
 
     def _set_fields(self) -> dict[str, Any]:
         found = self.to_dict()

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
+from ..json_text import plain_json
 from ..record import Event, Record
 
 __all__ = ["Announcement", "announced", "json_at", "kept"]
@@ -77,7 +76,7 @@ def json_at(source: _Kept | None, *path: str) -> Any:
         found: Any = source.to_dict()
     else:
         text = source.json() if isinstance(source, Announcement) else source
-        found = None if text is None else msgspec.json.decode(text)
+        found = None if text is None else plain_json(text)
     for step in path:
         found = found.get(step) if isinstance(found, dict) else None
     return found

@@ -19,7 +19,7 @@ import msgspec
 from ..alike import Alike
 from ..depth import SHALLOW, too_deep
 from ..faults import error_in
-from ..open_reading import json_object, open_reading, unreadable, whole_characters
+from ..open_reading import json_object, open_reading, unreadable
 from ..record import REFUSALS, Event, strict_run
 from .event_bases import UnknownEvent
 from .events import ResponseErrorEvent, ResponseStreamEvent
@@ -52,7 +52,6 @@ def decode(payload: _Payload) -> ResponseStreamEvent:
     try:
         event = _strict_event(payload)
     except REFUSALS:
-        payload = whole_characters(payload)
         event = _open_event(json_object(payload))
     event._json = payload
     return typing.cast(ResponseStreamEvent, event)
@@ -79,7 +78,7 @@ def decode_whole(payload: _Payload) -> Response:
             response._json = payload
             return response
     except REFUSALS:
-        payload = whole_characters(payload)
+        pass
     found = json_object(payload)
     if "output" not in found and found.get("object") != "response":
         error = error_in(found)
