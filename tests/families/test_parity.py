@@ -281,8 +281,10 @@ def server() -> Iterator[Loopback]:
 
 @pytest.fixture(scope="module")
 def clients(server: Loopback) -> Iterator[list[Any]]:
+    # Answers end with the connection, some unannounced; and the official client asks on one that closes this very moment.
+    alone = {"Connection": "close"}
     with (
-        openai.OpenAI(api_key="k", base_url=server.url, max_retries=0) as theirs,
+        openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, default_headers=alone) as theirs,
         tokenwire.Client(api_key="k", base_url=server.url, max_retries=0) as ours,
     ):
         yield [theirs, ours]
