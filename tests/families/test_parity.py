@@ -281,7 +281,7 @@ def server() -> Iterator[Loopback]:
 
 @pytest.fixture(scope="module")
 def clients(server: Loopback) -> Iterator[list[Any]]:
-    # Answers end with the connection, some unannounced; and the official client asks on one that closes this very moment.
+    # Some answers end with the connection, unannounced, and the official client asks on one that is about to close.
     alone = {"Connection": "close"}
     with (
         openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, default_headers=alone) as theirs,
