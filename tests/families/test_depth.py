@@ -72,6 +72,12 @@ def test_what_is_no_json_is_not_deep() -> None:
     assert json_in(b"[" * 1_000) is NO_JSON
 
 
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_string_that_is_not_closed_is_looked_at_once(end: bytes) -> None:
+    # Were each of its quotes taken for the beginning of another, a million of them would take hours.
+    assert not too_deep(b"[" * (DEEPEST + 1) + b'"' + b'\\"' * 1_000_000 + end)
+
+
 DEEP = json.dumps(nested(400, "[{"))
 EVENTS = [
     (chat, '{"choices": [{"index": 0, "delta": {"content": [{"type": "x", "x": %s}]}}]}'),

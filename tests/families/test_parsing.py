@@ -439,6 +439,19 @@ def test_what_reads_the_arguments() -> None:
     assert parsing.tool_parsers(None) == {}
 
 
+def test_escapes_take_no_memory_of_their_own() -> None:
+    text = '["' + "\\n" * 200_000 + '"]'
+    parser = PartialParser()
+    tracemalloc.start()
+    try:
+        parser.feed(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert parser.value == ["\n" * 200_000]
+    assert peak < 8 * len(text)
+
+
 # -- Text that grows --------------------------------------------------------------------------
 
 

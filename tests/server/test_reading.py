@@ -360,6 +360,7 @@ def test_parameters_of_their_types() -> None:
         b'{"model": "\xff"}',
         b'"\\ud800"',
         b"[" * 100_000,
+        b"[" * 300 + b'"' + b'\\"' * 1_000_000,  # a string that is not closed, with a million quotes in it
         b'{"a": 1} {"b": 2}',
         b"NaN",
     ],

@@ -384,6 +384,23 @@ class Difference(NamedTuple):
     limit: str
 
 
+def test_no_line_is_looked_at_twice() -> None:
+    # White space that could be divided in many ways, and in none that fits: a million of it would take hours.
+    blanks = b" \t" * 500_000
+    room = len(blanks) + 100
+    limits = Limits(receive_buffer=room, chunk_line_bytes=room, trailer_bytes=room)
+    for wire, words in (
+        (b"5;" + blanks + b"\n\r\n", "not a chunk-size line"),
+        (b"5" + blanks + b"x\r\n", "not a chunk-size line"),
+        (b"0\r\nA:" + blanks + b"\0\r\n\r\n", "not a trailer field"),
+        (b"0\r\nA: b" + blanks + b"\0\r\n\r\n", "not a trailer field"),
+    ):
+        buffer = ReceiveBuffer(limits.receive_buffer)
+        buffer.feed(wire)
+        with pytest.raises(RemoteProtocolError, match=words):
+            ChunkedReader(limits).read(buffer, [])
+
+
 _NARROW = Limits(chunk_line_bytes=10, trailer_bytes=20)
 
 DIFFERENCES = {

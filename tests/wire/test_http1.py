@@ -350,6 +350,37 @@ def test_bare_line_feeds_in_a_head_are_line_ends() -> None:
     assert read_body(client) == b"hello"
 
 
+BLANKS = {"spaces": b" " * 20_000, "both": b" \t" * 10_000, "folded lines": b"\r\n\t" * 6_000}
+
+
+@pytest.mark.parametrize("blanks", BLANKS.values(), ids=BLANKS)
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_field_that_is_mostly_white_space(blanks: bytes, role: str) -> None:
+    """h11 would take seconds to refuse one that is bad, so it is not asked; the verdict is the same."""
+
+    def read(rest: bytes) -> ResponseHead | RequestHead | None:
+        if role == "client":
+            peer: ClientConnection | ServerConnection = asked()
+            first = b"HTTP/1.1 103 Early\r\nY: a\r\n\r\nHTTP/1.0 200 OK\r\n"
+        else:
+            peer, first = ServerConnection(), b"GET / HTTP/1.1\r\nHost: x\r\n"
+        wire, head = first + b"X:" + blanks + rest, None
+        for at in range(0, len(wire), 5_000):
+            peer.buffer.feed(wire[at : at + 5_000])
+            head = peer.receive_head()
+            if head is not None:
+                break
+        return head
+
+    for bad in (b"\0\r\n\r\n", b"a\0\r\n\r\n", b"\r\nno field\r\n\r\n"):
+        with pytest.raises(RemoteProtocolError, match="not a header field"):
+            read(bad)
+    if role == "client" or b"\n" not in blanks:  # a request's lines must not be folded
+        head = read(b"a\r\nZ: z" + blanks.replace(b"\r\n", b"") + b"\r\n\r\nbody" + blanks)
+        assert head is not None
+        assert (head.headers["x"], head.headers["z"]) == ("a", "z")
+
+
 def test_several_cycles_on_one_connection() -> None:
     client = ClientConnection()
     for at in range(5):

@@ -20,7 +20,8 @@ DEEPEST: Final = 200
 #: Bytes of JSON that are too few to nest deeper than that: two brackets a level.
 SHALLOW: Final = 2 * DEEPEST + 1
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and a string that is not closed goes on to the end: else the search would begin anew at each quote in it.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 #: One level down for "[" (0x5B), one up for "]" (0x5D).

@@ -26,7 +26,17 @@ from tokenwire.errors import LimitExceededError, RemoteProtocolError
 from tokenwire.policy import DEFAULT_LIMITS, Limits
 from tokenwire.wire.buffer import ReceiveBuffer
 
-__all__ = ["BodyReader", "ChunkedReader", "CloseReader", "LengthReader", "Span", "check_lines", "chunk", "last_chunk"]
+__all__ = [
+    "BodyReader",
+    "ChunkedReader",
+    "CloseReader",
+    "LengthReader",
+    "Span",
+    "check_lines",
+    "chunk",
+    "fields_of",
+    "last_chunk",
+]
 
 Span = tuple[int, int]
 
@@ -50,13 +60,14 @@ class BodyReader(Protocol):
 # -- Chunked -------------------------------------------------------------------
 
 # "chunk-size = 1*HEXDIG" and, in 7.1.1, "a recipient MUST ignore unrecognized
-# chunk extensions". 20 digits and trailing white space are h11's bounds.
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
+# chunk extensions". 20 digits and trailing white space are h11's bounds. Here and below possessive: no line makes
+# it try twice.
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*+|[ \t]*+)")
 
 # RFC 9112, section 5: "field-line = field-name ":" OWS field-value OWS". Which bytes a value may
 # hold is h11's word, so that a trailer is judged as a header is.
 _FIELD_LINE: Final = re.compile(
-    rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*((?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?)[ \t]*"
+    rb"([-!#$%&'*+.^_`|~0-9A-Za-z]++):[ \t]*+((?:[^\x00\s]++(?:[ \t]++[^\x00\s]++)*+)?+)[ \t]*+"
 )
 _SECTION_END: Final = re.compile(rb"\n\r?\n")
 
@@ -212,25 +223,31 @@ class ChunkedReader:
     def _read_trailers(self, section: bytes) -> None:
         if self._strict:
             check_lines(section, "the trailer section")
-        lines: list[bytes] = []
-        for raw in section.split(b"\n")[:-2]:
-            line = raw.removesuffix(b"\r")
-            if line[:1] in (b" ", b"\t"):  # obs-fold: a continuation of the line before
-                if not lines:
-                    raise RemoteProtocolError("the trailer section begins with a continuation line")
-                lines[-1] += b" " + line.lstrip(b" \t")
-            else:
-                lines.append(line)
-        trailers: list[tuple[bytes, bytes]] = []
-        for line in lines:
-            match = _FIELD_LINE.fullmatch(line)
-            if match is None:
-                raise RemoteProtocolError(f"not a trailer field: {line[:80]!r}")
-            trailers.append((match[1], match[2]))
+        trailers = fields_of(section, "the trailer section", "a trailer field")
         try:
             self.trailers = list(h11.EndOfMessage(headers=trailers).headers)
         except h11.ProtocolError as error:
             raise RemoteProtocolError(f"bad trailers: {error}") from None
+
+
+def fields_of(section: bytes, where: str, what: str) -> list[tuple[bytes, bytes]]:
+    """The names and values of field lines that a blank line ends. Raises RemoteProtocolError for what is none."""
+    lines: list[bytearray] = []
+    for raw in section.split(b"\n")[:-2]:
+        line = raw.removesuffix(b"\r")
+        if line[:1] in (b" ", b"\t"):  # obs-fold: a continuation of the line before
+            if not lines:
+                raise RemoteProtocolError(f"{where} begins with a continuation line")
+            lines[-1] += b" " + line.lstrip(b" \t")
+        else:
+            lines.append(bytearray(line))
+    fields: list[tuple[bytes, bytes]] = []
+    for whole in lines:
+        match = _FIELD_LINE.fullmatch(whole)
+        if match is None:
+            raise RemoteProtocolError(f"not {what}: {bytes(whole[:80])!r}")
+        fields.append((bytes(match[1]), bytes(match[2])))
+    return fields
 
 
 def check_lines(section: bytes | bytearray, where: str) -> None:
