@@ -660,6 +660,40 @@ def test_a_whole_answer_is_bounded() -> None:
         whole(answer(b"x" * 100, framing), Limits(body_bytes=100))
 
 
+class Looked(bytearray):
+    """Counts the bytes that are looked at for white space."""
+
+    count = 0
+
+    def strip(self, *given: Any) -> bytearray:
+        self.count += len(self)
+        return super().strip(*given)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        self.count += len(found) if isinstance(at, slice) else 1
+        return found
+
+
+def test_each_blank_line_ahead_of_a_whole_answer_is_looked_at_once() -> None:
+    connection = ClientConnection()
+    connection.send_template(REQUEST, "/")
+    connection.buffer.feed(head())
+    parsed = connection.receive_head()
+    assert parsed is not None
+    body = WholeBody(connection, parsed)
+    body._content = looked = Looked()
+    for _ in range(1_000):
+        connection.buffer.feed(b"\r\n")
+        body.receive()
+        assert not body.begun
+    connection.buffer.feed(b" {}")
+    body.receive()
+    assert body.begun
+    assert (body.content, len(looked)) == (b"{}", 2_003)
+    assert looked.count <= 2 * len(looked)
+
+
 def test_what_is_missing_of_a_whole_answer() -> None:
     connection = ClientConnection()
     connection.send_template(REQUEST, "/")

@@ -27,6 +27,7 @@ class WholeBody:
         self._body = Body(connection, head, limits)
         self._limits = limits
         self._content = bytearray()
+        self._blank = 0  # bytes of it that are known to be white space, in front
         self.head = head
         self.begun = False
         self.done = self._body.reader.complete
@@ -44,7 +45,9 @@ class WholeBody:
                 limit="body_bytes",
                 allowed=self._limits.body_bytes,
             )
-        self.begun = self.begun or bool(self._content.strip())
+        if not self.begun:
+            self.begun = bool(self._content[self._blank :].strip())
+            self._blank = len(self._content)
         self.done = self._body.reader.complete
 
     def _take(self, spans: list[Span]) -> None:

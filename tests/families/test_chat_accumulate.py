@@ -580,6 +580,26 @@ def test_cost_is_linear(kind: str) -> None:
     assert cost(4_000) <= 2.2 * cost(2_000)  # 20,000 and 10,000: see test_cost.py
 
 
+def test_what_is_unknown_is_not_copied_for_each_that_comes() -> None:
+    import tracemalloc
+
+    accumulator = added(chunk({"content": ""}, **{f"x{n}": n for n in range(5_000)}))
+    events = [decoded(chunk({"content": ""}, **{f"y{n}": n})) for n in range(10)]
+    peaks = []
+    tracemalloc.start()
+    try:
+        for event in events:
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            accumulator.add(event)
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    assert min(peaks) < 5_000  # bytes; all of them take 300,000
+    whole: Any = accumulator.snapshot()
+    assert (whole.x4999, whole.y9) == (4_999, 9)
+
+
 def test_text_is_kept_in_little_memory() -> None:
     # One flat buffer: what 20,000 tokens take must be near what their text takes, not 60 bytes for each.
     import tracemalloc

@@ -21,6 +21,7 @@ from support.calls import calls_made
 from support.chat_chunks import chunk, decoded, end, of_choice
 from tokenwire.errors import ContentFilterFinishReasonError, LengthFinishReasonError
 from tokenwire.families import chat, chat_events
+from tokenwire.families.chat_calls import Call
 from tokenwire.families.partial import PartialParser
 
 
@@ -255,6 +256,17 @@ def test_done_comes_again_with_the_whole_where_more_came_after_it() -> None:
     done = [entry for entry in brief(events) if entry[0].endswith("done")]
     kind = "tool_calls.function.arguments.done"
     assert done == [("content.done", "a"), (kind, "{"), (kind, "["), (kind, "{}"), ("content.done", "abc")]
+
+
+def test_an_end_that_is_told_with_each_chunk_is_believed_once() -> None:
+    # Told each time, the whole would be copied for each token.
+    helper = chat.Helper()
+    events = events_of(helper, *[end("stop", {"content": piece}) for piece in "abc"]) + helper.end()
+    assert [entry for entry in brief(events) if entry[0].endswith("done")] == [
+        ("content.done", "a"),
+        ("content.done", "abc"),
+    ]
+    assert helper.final().choices[0].message.content == "abc"
 
 
 def test_custom_calls_make_no_function_events() -> None:
@@ -718,6 +730,23 @@ def test_cost_is_linear_also_where_each_partial_parse_is_looked_at(kind: str) ->
         return calls_made(work)
 
     assert cost(4_000) <= 2.2 * cost(2_000)  # 20,000 and 10,000: see test_cost.py
+
+
+def test_a_call_is_not_looked_for_among_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    def equal(one: Call, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return one is other
+
+    monkeypatch.setattr(Call, "__eq__", equal)
+    monkeypatch.setattr(Call, "__hash__", object.__hash__)
+    helper = chat.Helper()
+    events_of(helper, *[call("{}", n, name="f", id=str(n)) for n in range(100)], *[call(" ", n) for n in range(100)])
+    helper.end()
+    assert compared < 1_000
+    assert len(helper.snapshot().choices[0].message.tool_calls or ()) == 100
 
 
 def test_each_character_is_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from support.calls import calls_made
 from support.served import NOW, RESPONSES, frames, opened, payloads, run
 from tokenwire.errors import APIError, LocalProtocolError
 from tokenwire.families import responses
@@ -287,6 +288,15 @@ def test_text_that_is_not_unicode_is_refused_and_leaves_no_trace(before: list[st
     with pytest.raises(ValueError, match="surrogate"):
         session.token("\ud800")
     events(body + session.fail(ValueError()))  # the numbers still follow one another
+
+
+def test_calls_with_ids_cost_what_they_are() -> None:
+    def cost(count: int) -> int:
+        session = opened("responses", RESPONSES)
+        calls = [ToolCall("f", "{}", id=str(n)) for n in range(count)]
+        return calls_made(lambda: [session.token(call) for call in calls])
+
+    assert cost(400) <= 2.2 * cost(200)
 
 
 def test_failing_in_mid_stream() -> None:

@@ -150,7 +150,9 @@ class Accumulator:
         if event._open:
             for name, value in event.__dict__.items():
                 if says(value):
-                    self._extras = {**(self._extras or {}), name: value}
+                    if self._extras is None:
+                        self._extras = {}
+                    self._extras[name] = value
         changed = []
         choices: Any = event.choices
         if isinstance(choices, list):

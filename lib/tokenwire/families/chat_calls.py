@@ -48,12 +48,13 @@ def json_of(arguments: object) -> str:
 
 
 class Call:
-    """One tool call as far as it came."""
+    """One tool call as far as it came. place: how many of its choice began before it."""
 
-    __slots__ = ("arguments", "custom", "extras", "id", "index", "name")
+    __slots__ = ("arguments", "custom", "extras", "id", "index", "name", "place")
 
-    def __init__(self, index: int, arguments: Log) -> None:
+    def __init__(self, index: int, place: int, arguments: Log) -> None:
         self.index = index
+        self.place = place
         self.id = ""
         self.name = ""
         self.custom = False
@@ -143,7 +144,7 @@ class Calls:
             index = self._next
         self._indexes.add(index)
         self._next = max(self._next, index + 1)
-        call = Call(index, self._log())
+        call = Call(index, len(self.all), self._log())
         self.all.append(call)
         return call
 

@@ -66,13 +66,14 @@ _CUT = ("length", "content_filter")  # the finish reasons after which no schema 
 class _State:
     """What has been said about one choice."""
 
-    __slots__ = ("busy", "call", "calls", "done", "thought")
+    __slots__ = ("busy", "call", "calls", "done", "ended", "thought")
 
     def __init__(self) -> None:
         self.busy = False  # a plain chunk is news about more than its text
         self.call: Call | None = None  # the call that is arriving
         self.calls = 0  # how many have a chunk of their own that was kept
         self.done: set[Any] = set()  # fields' names, and calls
+        self.ended = False  # the choice's end was told
         self.thought: str | None = None  # which of the two names of reasoning this stream uses
 
 
@@ -237,7 +238,8 @@ class Helper:
                 if state.call is not None:
                     self._call_done(log, state, state.call, events)
                 state.call = change[2]
-        if log.finish_reason is not None:
+        if log.finish_reason is not None and not state.ended:  # some servers say it in each chunk
+            state.ended = True
             self._all_done(log, state, events)
 
     def _all_done(
@@ -314,7 +316,7 @@ class Helper:
             return event
         if field == "tool_calls":
             piece = (delta.tool_calls or [])[0]
-            state, number = self._states[log.index], log.calls.all.index(change[2])
+            state, number = self._states[log.index], change[2].place
             if piece.id or (piece.function is not None and piece.function.name) or number >= state.calls:
                 state.calls = max(state.calls, number + 1)
                 return event  # its replay begins the call

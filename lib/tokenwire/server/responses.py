@@ -66,6 +66,7 @@ class ResponsesSession:
         self._new_id = new_id
         self._response = _response(request, model, now, self.id)
         self._output: list[dict[str, Any]] = []
+        self._call_ids: set[str] = set()  # of the calls that have begun
         self._sequence = 0
         self._item: _Item | None = None
         self._reason: FinishReason | None = None
@@ -253,17 +254,18 @@ class ResponsesSession:
         frames = b""
         same = token.id is None or (open_call is not None and open_call.value["call_id"] == token.id)
         if open_call is None or not same or (token.name is not None and token.id is None):
-            begun = token.id is not None and any(item.get("call_id") == token.id for item in self._output)
-            if token.name is None or begun:
+            if token.name is None or token.id in self._call_ids:
                 # Its item is closed, and its done events have left.
                 raise LocalProtocolError(
                     "a tool call begins with its name, and its pieces follow one another"
                 )
+            call_id = token.id or self._new_id("call_")
+            self._call_ids.add(call_id)
             frames = self._open_item(
                 {
                     "id": self._new_id("fc_"),
                     "type": "function_call",
-                    "call_id": token.id or self._new_id("call_"),
+                    "call_id": call_id,
                     "name": token.name,
                     "arguments": "",
                 }
