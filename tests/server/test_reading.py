@@ -4,6 +4,7 @@ import gzip
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from support.served import CHAT, RESPONSES
@@ -13,6 +14,7 @@ from tokenwire.server.reading import read_request
 from tokenwire.server.request import Family
 from tokenwire.server.routes import Route, models_body, route
 from tokenwire.server.session import open_session
+from tokenwire.server.turns import turns
 
 PARAMETERS = {"type": "object", "properties": {"x": {"type": "integer"}}}
 
@@ -367,6 +369,26 @@ def test_parameters_of_their_types() -> None:
 )
 def test_bodies_that_are_not_json(payload: bytes) -> None:
     assert (refused("chat", payload).status, refused("chat", payload).code) == (400, "invalid_json")
+
+
+def test_calls_in_a_row_are_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied, replace = 0, msgspec.structs.replace
+
+    def counted(message: Message, calls: tuple[Call, ...]) -> Message:
+        nonlocal copied
+        copied += len(calls)
+        return replace(message, calls=calls)
+
+    monkeypatch.setattr(msgspec.structs, "replace", counted)
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": ""}
+    said = {"role": "assistant", "content": "a"}
+    messages = turns([call] * 500 + [{"role": "user", "content": "b"}, said] + [call] * 500)
+    assert [(m.role, m.text, len(m.calls)) for m in messages] == [
+        ("assistant", "", 500),
+        ("user", "b", 0),
+        ("assistant", "a", 500),
+    ]
+    assert copied <= 1_000
 
 
 @pytest.mark.parametrize("brackets", ["[]", "{}"])

@@ -326,6 +326,14 @@ def test_recursive_schemas_end() -> None:
         ({"type": "number", "multipleOf": 0}, "malformed"),
         ({"type": "array", "items": False}, "admits nothing"),
         ({"type": "object", "required": [False]}, "no string"),
+        # Each is small, and the product of its sizes is not.
+        ({"type": "array", "minItems": 9_000, "items": {"const": "moon" * 1_000}}, "too large"),
+        ({"type": "array", "minItems": 9_000, "items": {"enum": ["moon" * 1_000]}}, "too large"),
+        ({"type": "array", "minItems": 9_000, "items": {"minLength": 9_000}}, "too large"),
+        ({"type": "array", "minItems": 9_000, "items": {"$ref": "#/" + "x" * 1_000}, "x" * 1_000: {}}, "too large"),
+        ({"type": "array", "minItems": 9_000, "items": {"anyOf": [{}] * 1_000}}, "too large"),
+        ({"type": "array", "minItems": 9_000, "items": {"required": ["moon"] * 1_000}}, "too large"),
+        ({"allOf": [{"properties": {str(n): {}}, "required": [str(n)]} for n in range(2_000)]}, "too large"),
     ],
 )
 def test_schemas_that_cannot_be_satisfied(schema: dict[str, Any], why: str) -> None:

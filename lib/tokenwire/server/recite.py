@@ -33,6 +33,9 @@ MODEL: Final = "tokenwire-recite-1"
 _TOKEN: Final = re.compile(r" ?\w+(?:['\u2019]\w+)*| ?[^\w\s]+|\n+|\s")
 _WORD: Final = re.compile(r"\w+(?:['\u2019]\w+)*")
 
+#: How much of a prompt is searched for the names of tools: each of them in all of it would be the product of the two.
+_READ: Final = 10_000
+
 
 def tokens(text: str) -> list[str]:
     """The text, cut as a model's tokenizer would: joined, they are the text again."""
@@ -169,7 +172,8 @@ def _call(request: Request, poem: Poem) -> list[Token]:
             param="tool_choice",
             code="unsupported_value",
         )
-    wanted = request.tool_name or next((name for name in names if name in request.prompt), names[0])
+    spoken = request.prompt[:_READ]
+    wanted = request.tool_name or next((name for name in names if name in spoken), names[0])
     tool = request.tools[names.index(wanted)]
     arguments = sample({"type": "object", **tool.schema}, _words(poem))
     return [ToolCall(tool.name), *(ToolCall(arguments=piece) for piece in _json_tokens(arguments))]

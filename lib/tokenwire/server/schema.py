@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
+
 from tokenwire.server.problem import RequestError
 
 __all__ = ["sample"]
@@ -22,6 +24,9 @@ _DEEP: Final = 4
 _ENDLESS: Final = 64
 #: The most values, and the most characters of one string, that are worth making.
 _MOST: Final = 10_000
+#: The most steps that are worth taking: parts of schemas looked at, and characters written. A client gives the schema,
+#: and those who share the event loop with it wait: a tenth of a second, and not the product of all its sizes.
+_STEPS: Final = 1_000_000
 
 _FORMATS: Final = {
     "date": "1824-06-01",
@@ -59,6 +64,12 @@ class _Sampler:
         self._root = root
         self._words = words
         self._made = 0
+        self._left = _STEPS
+
+    def _spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise _refuse("it is too large")
 
     def value(self, schema: Any, depth: int) -> Any:
         self._made += 1
@@ -69,16 +80,17 @@ class _Sampler:
         if schema is True or schema == {}:
             return next(self._words)
         if not isinstance(schema, dict):
-            raise _refuse(f"{schema!r} admits nothing")
+            raise _refuse(f"{repr(schema)[:80]} admits nothing")
         schema = self._resolved(schema, depth)
-        if "const" in schema:
-            return schema["const"]
-        if schema.get("enum"):
-            return schema["enum"][0]
+        if "const" in schema or schema.get("enum"):
+            given = schema["const"] if "const" in schema else schema["enum"][0]
+            self._spend(len(msgspec.json.encode(given)))
+            return given
         for key in ("anyOf", "oneOf"):
             if schema.get(key):
                 rest = {name: item for name, item in schema.items() if name != key}
-                return self.value(_merged(rest, self._branch(schema[key], depth)), depth + 1)
+                self._spend(len(schema[key]))
+                return self.value(self._merged(rest, _branch(schema[key], depth)), depth + 1)
         return self._of_type(_type(schema, depth), schema, depth)
 
     def _resolved(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
@@ -86,35 +98,41 @@ class _Sampler:
         for _ in range(_ENDLESS):
             if "$ref" in schema:
                 rest = {name: item for name, item in schema.items() if name != "$ref"}
-                schema = _merged(rest, self._find(schema["$ref"]))
+                schema = self._merged(rest, self._find(schema["$ref"]))
             elif schema.get("allOf"):
                 parts = schema["allOf"]
                 schema = {name: item for name, item in schema.items() if name != "allOf"}
                 for part in parts:
-                    schema = _merged(schema, part)
+                    schema = self._merged(schema, part)
             else:
                 return schema
         raise _refuse("its $ref goes round in a circle")
 
     def _find(self, ref: Any) -> Any:
         if not isinstance(ref, str) or not ref.startswith("#"):
-            raise _refuse(f"$ref {ref!r} does not point into it")
+            raise _refuse(f"$ref {repr(ref)[:80]} does not point into it")
+        self._spend(len(ref))
         found: Any = self._root
         for part in ref[1:].split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(found, dict) or name not in found:
-                raise _refuse(f"$ref {ref!r} points nowhere")
+                raise _refuse(f"$ref {ref[:80]!r} points nowhere")
             found = found[name]
         return found
 
-    def _branch(self, branches: list[Any], depth: int) -> Any:
-        """The first branch that is more than null; deep down, the one that ends."""
-        null = [branch for branch in branches if branch.get("type") == "null"]
-        flat = [
-            branch for branch in branches if branch.get("type") in ("string", "number", "integer", "boolean")
-        ]
-        more = [branch for branch in branches if branch not in null]
-        return (null or flat or branches)[0] if depth >= _DEEP else (more or branches)[0]
+    def _merged(self, one: dict[str, Any], other: Any) -> dict[str, Any]:
+        """Both schemas as one: properties and required fields of both, the second one's word for the rest."""
+        if not isinstance(other, dict):
+            return one
+        self._spend(len(one) + len(other))
+        merged = {**one, **other}
+        if "properties" in one and "properties" in other:
+            merged["properties"] = {**one["properties"], **other["properties"]}
+            self._spend(len(merged["properties"]))
+        if "required" in one and "required" in other:
+            merged["required"] = list(dict.fromkeys([*one["required"], *other["required"]]))
+            self._spend(len(merged["required"]))
+        return merged
 
     def _of_type(self, kind: str, schema: dict[str, Any], depth: int) -> Any:
         if kind == "object":
@@ -122,10 +140,12 @@ class _Sampler:
             if not all(isinstance(name, str) for name in required):
                 raise _refuse("a property's name is no string")
             properties = schema.get("properties") or {}
+            self._spend(len(properties) + len(required))
+            needed = set(required)
             return {
                 name: self.value(properties.get(name, True), depth + 1)
                 for name in [*properties, *(name for name in required if name not in properties)]
-                if name in required or depth < _DEEP
+                if name in needed or depth < _DEEP
             }
         if kind == "array":
             fewest = max(schema.get("minItems", 0), 0 if depth >= _DEEP else 1)
@@ -149,10 +169,19 @@ class _Sampler:
         longest = schema.get("maxLength")
         if schema.get("minLength", 0) > _MOST:
             raise _refuse("its strings are too long")
+        self._spend(schema.get("minLength", 0))
         text = next(self._words)
         while len(text) < schema.get("minLength", 0):
             text += " " + next(self._words)
         return text if longest is None else text[:longest]
+
+
+def _branch(branches: list[Any], depth: int) -> Any:
+    """The first branch that is more than null; deep down, the one that ends."""
+    null = [branch for branch in branches if branch.get("type") == "null"]
+    flat = [branch for branch in branches if branch.get("type") in ("string", "number", "integer", "boolean")]
+    more = [branch for branch in branches if branch.get("type") != "null"]
+    return (null or flat or branches)[0] if depth >= _DEEP else (more or branches)[0]
 
 
 def _type(schema: dict[str, Any], depth: int) -> str:
@@ -170,7 +199,7 @@ def _type(schema: dict[str, Any], depth: int) -> str:
             return "number"
         return "string"
     if kind not in ("object", "array", "string", "integer", "number", "boolean", "null"):
-        raise _refuse(f"{kind!r} is not a type")
+        raise _refuse(f"{repr(kind)[:80]} is not a type")
     return str(kind)
 
 
@@ -192,15 +221,3 @@ def _number(schema: dict[str, Any], *, whole: bool) -> int | float:
         if low <= number <= high and not excluded and not (whole and number != int(number)):
             return int(number) if number == int(number) else number
     raise _refuse("no number lies within its bounds")
-
-
-def _merged(one: dict[str, Any], other: Any) -> dict[str, Any]:
-    """Both schemas as one: properties and required fields of both, the second one's word for the rest."""
-    if not isinstance(other, dict):
-        return one
-    merged = {**one, **other}
-    if "properties" in one and "properties" in other:
-        merged["properties"] = {**one["properties"], **other["properties"]}
-    if "required" in one and "required" in other:
-        merged["required"] = [*one["required"], *(n for n in other["required"] if n not in one["required"])]
-    return merged

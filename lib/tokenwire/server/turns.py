@@ -38,6 +38,7 @@ def message(item: Any, path: str) -> Message:
 def turns(items: list[Any]) -> list[Message]:
     """Responses input items. Those that are no turns (references, reasoning) stay in body."""
     messages: list[Message] = []
+    calls: dict[int, list[Call]] = {}  # by the place of their message
     for k, item in enumerate(items):
         path = f"input[{k}]"
         entry = as_object(item, path)
@@ -51,15 +52,16 @@ def turns(items: list[Any]) -> list[Message]:
                 arguments=typed(entry, "arguments", str, path + ".") or "",
             )
             # Chat says text and calls in one message; so do we.
-            last = messages[-1] if messages and messages[-1].role == "assistant" else None
-            if last is None:
-                messages.append(Message(role="assistant", calls=(call,)))
-            else:
-                messages[-1] = msgspec.structs.replace(last, calls=(*last.calls, call))
+            if not messages or messages[-1].role != "assistant":
+                messages.append(Message(role="assistant"))
+            calls.setdefault(len(messages) - 1, []).append(call)
         elif kind == "function_call_output":
             text, parts = _content(typed(entry, "output", str, list, path + "."), path + ".output")
             call_id = typed(entry, "call_id", str, path + ".")
             messages.append(Message(role="tool", text=text, parts=parts, call_id=call_id))
+    for place, made in calls.items():
+        said = messages[place]
+        messages[place] = msgspec.structs.replace(said, calls=(*said.calls, *made))
     return messages
 
 
