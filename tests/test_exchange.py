@@ -7,6 +7,7 @@ import itertools
 import logging
 import math
 import re
+import ssl
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -637,6 +638,16 @@ def test_no_answer_is_there_when_sending_fails(rest: list[Any]) -> None:
     client, _ = made([SendFails(None), *rest], max_retries=0)
     with pytest.raises(tokenwire.APITimeoutError, match="write"):
         stream(client)
+    assert counts(client) == {}
+
+
+def test_what_was_read_tells_more_than_the_send_that_failed() -> None:
+    """TLS 1.3: a server that misses the client's certificate says so, and closes, while the request is on its way."""
+    alert = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required")
+    client, _ = made([SendFails(RESET), alert], max_retries=0)
+    with pytest.raises(tokenwire.APIConnectionError, match="certificate required") as caught:
+        stream(client)
+    assert caught.value.__cause__ is alert
     assert counts(client) == {}
 
 

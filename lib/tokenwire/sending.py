@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 
 from tokenwire.backends.base import Backend
@@ -145,9 +146,12 @@ class Sending:
             raise
 
     async def _early_answer(self, connection: Connection) -> ResponseHead | None:
-        """The head of what the server said before it took no more of our request, where it is there already."""
+        """The head of what the server said before it took no more of our request, where it is there already.
+
+        Raises OSError where it can be read why: TLS has alerts.
+        """
         http, head = connection.http, None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ConnectionError):  # that it broke is known
             while head is None:
                 count = await connection.transport.poll(http.buffer)
                 if not count:
@@ -255,5 +259,12 @@ class Sending:
 
 
 def words(error: OSError) -> str:
-    """What the machine says of it."""
+    """What the machine says of it: of the first address's failure, where all failed and that is all we were told."""
+    first: object = error.__cause__
+    if isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if error.errno is None and isinstance(first, OSError):
+        error = first
+    if error.errno and type(error).__module__ == "builtins":  # a look-up's and TLS's numbers are their own
+        return os.strerror(error.errno)  # asyncio and trio put the address there
     return error.strerror or str(error) or type(error).__name__

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import tokenwire
 from support.loops import PATIENCE, WAYS, Way, connected, listening, rounds, serving_ways, taken
 from tokenwire.backends import addresses as addresses_module, asyncio_dial, named, sync_dial
 from tokenwire.backends.base import Origin, Transport
@@ -51,6 +52,23 @@ def _resolving(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, int]) -> None
 
     monkeypatch.setattr(asyncio_dial, "_resolve", resolve)
     monkeypatch.setattr(sync_dial.socket, "getaddrinfo", lambda *_, **__: entries)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.id)
+def test_why_no_address_answers_is_told(way: Way) -> None:
+    """trio and anyio say that all attempts failed, and asyncio of each no more than its address."""
+    options: Any = {"api_key": "k", "base_url": "http://{}:{}/v1".format(*_refusing()), "max_retries": 0}
+
+    async def ask() -> None:
+        async with tokenwire.AsyncClient(backend=way.backend, **options) as client:
+            await client.responses.create(model="m", input="x")
+
+    def ask_sync() -> None:
+        with tokenwire.Client(**options) as client:
+            client.responses.create(model="m", input="x")
+
+    with pytest.raises(tokenwire.APIConnectionError, match=r"Cannot connect to 127\.0\.0\.1:\d+: Connection refused\."):
+        ask_sync() if way.id == "sync" else way.run(ask)
 
 
 def _head_start(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
