@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_a_room_brings_only_what_it_needs(code: str, may: set[str]) -> None:
 def test_no_loop_and_no_tls_before_a_client_is_made(name: str) -> None:
     # Issue: "imports none of asyncio, trio, anyio, ssl before a client is made"
     assert name not in imported("import tokenwire, tokenwire.wire, tokenwire.errors, tokenwire.pipeline")
+
+
+def test_what_freezes_a_program_sees_every_room(tmp_path: Path) -> None:
+    """PyInstaller and its kind take what the import statements of a program name, wherever they stand."""
+    program = tmp_path / "program.py"
+    program.write_text("import tokenwire, tokenwire.cli\n")
+    finder = ModuleFinder(path=[ROOT])
+    finder.run_script(str(program))
+    files = Path(ROOT).glob("tokenwire/**/*.py")
+    rooms = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files}
+    assert rooms - set(finder.modules) == {"tokenwire.__main__"}
 
 
 def test_the_front_page_holds_without_its_dependencies() -> None:

@@ -6,9 +6,7 @@ for tests). Nothing is imported before it is used, and trio or anyio may be abse
 
 from __future__ import annotations
 
-import importlib
 import sys
-from typing import cast
 
 from tokenwire.backends.base import Backend
 
@@ -21,8 +19,16 @@ def named(name: str) -> Backend:
     """A backend by its name: asyncio, trio, anyio or sync. Raises ValueError for any other."""
     if name not in _KNOWN:
         raise ValueError(f"unknown backend {name!r}: choose one of {', '.join(_KNOWN)}, or pass a backend object")
-    module = importlib.import_module(f"tokenwire.backends.{name}")
-    return cast(Backend, module.backend())
+    # By statements: what freezes a program (PyInstaller) looks for those.
+    if name == "asyncio":
+        from tokenwire.backends.asyncio import backend
+    elif name == "trio":
+        from tokenwire.backends.trio import backend
+    elif name == "anyio":
+        from tokenwire.backends.anyio import backend
+    else:
+        from tokenwire.backends.sync import backend
+    return backend()
 
 
 def detect() -> Backend:
