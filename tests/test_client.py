@@ -195,7 +195,12 @@ def test_https_is_443() -> None:
         ("http://sk-secret@h/v1", "must not hold a user name or a password"),
         ("http://h:port/v1", "no valid port"),
         ("http://h:99999/v1", "no valid port"),
+        ("http://h:0/v1", "no valid port"),
+        ("http://[::1]8000/v1", "no valid port"),
         (f"http://{'h' * 64}/v1", "no valid host"),
+        ("http://[::1", "base_url has no valid host"),
+        ("http://sk-secret@h\u2100/v1", "base_url has no valid host"),
+        ("http://h:sk-secret/v1", "no valid port"),
         # urlsplit would pass over these, and make another URL of them.
         ("http://h\r\n/v1", "control character"),
         ("http://h/v1\r\nX: sk-secret", "control character"),
@@ -204,10 +209,23 @@ def test_https_is_443() -> None:
         ("http://h/v 1", "a blank"),
     ],
 )
-def test_refused_base_urls(base_url: str, says: str) -> None:
+def test_refused_base_urls(base_url: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         made(base_url=base_url)
     assert "secret" not in str(caught.value)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")  # whether it belongs to that URL is asked first
+    with pytest.raises(ValueError, match=says) as caught:
+        made(base_url=base_url, api_key=None)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_url_in_the_environment_that_is_none_matters_to_who_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://[::1")
+    client, _ = made(base_url="http://h/v1", api_key=None)
+    assert client.base_url == "http://h/v1"
+    with pytest.raises(ValueError, match="base_url has no valid host"):
+        made(base_url=None, api_key=None)
 
 
 def test_a_unix_socket() -> None:

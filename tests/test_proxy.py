@@ -89,6 +89,7 @@ def test_proxies_are_values() -> None:
         ("http://user:sec/ret@p:80", "nothing else"),
         ("http://user:secret@p:word", "no port"),
         ("http://user:secret@p:99999", "no port"),
+        ("http://user:secret@p:0", "no port"),
         ("http://user:sec[ret@p:80", "not a URL"),
         ("http://user:secret@a..b", "not a URL"),
         ("http://user:secret\udc80@p", "not percent-encoded"),

@@ -114,11 +114,14 @@ def _split(url: str) -> Proxy | str:
         # What follows the host is part of a password, more often than not, that is not percent-encoded.
         if not host or parts.path not in ("", "/") or parts.query or parts.fragment:
             return "a proxy's URL has a host, perhaps a port and percent-encoded user:password@, and nothing else"
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+        if port == 0:
+            raise ValueError
         authorization = None
         if parts.username or parts.password:
             pair = unquote_to_bytes(parts.username or "") + b":" + unquote_to_bytes(parts.password or "")
             authorization = b"Basic " + base64.b64encode(pair)
-        return Proxy(parts.scheme, host, parts.port or _PORTS[parts.scheme], authorization)
+        return Proxy(parts.scheme, host, port, authorization)
     except ValueError:
         return "not a URL, or its port is no port, or its user name and password are not percent-encoded"
 

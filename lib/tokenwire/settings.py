@@ -41,9 +41,12 @@ _PAIRS = (
 
 
 def _place(url: str) -> tuple[str, int | None]:
-    """The host and the port that a URL leads to."""
-    parts = urlsplit(url)
-    return (parts.hostname or "").lower().rstrip("."), parts.port or _PORTS.get(parts.scheme)
+    """The host and the port that a URL leads to; nowhere, where it is none."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "").lower().rstrip("."), parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return "", None
 
 
 _PORTS = {"http": 80, "https": 443}
@@ -130,7 +133,10 @@ class Settings:
         if any(character <= " " or character == "\x7f" for character in url):
             # urlsplit passes over line ends and tabs, and so would make another URL of it.
             raise LocalProtocolError("base_url holds a blank, a line end or another control character")
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # its message may hold a password
+            raise ValueError("base_url has no valid host") from None
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"base_url must be an http or https URL with a host; its scheme is {parts.scheme!r}")
         if parts.username is not None or parts.password is not None:
@@ -140,9 +146,14 @@ class Settings:
         except UnicodeError:
             raise ValueError(f"base_url has no valid host: {parts.hostname!r}") from None
         try:
-            port = parts.port or _PORTS[parts.scheme]
+            port = parts.port
         except ValueError:
-            raise ValueError("base_url has no valid port") from None
+            port = 0
+        bracket, behind = parts.netloc.rpartition("]")[1:]
+        if port == 0 or (bracket and behind[:1] not in ("", ":")):
+            raise ValueError("base_url has no valid port")
+        if port is None:
+            port = _PORTS[parts.scheme]
         through = choose(self.proxy, parts.scheme, host, port, os.environ) if uds is None else None
         self.origin = Origin(parts.scheme, host, port, uds, through)
         self.path = parts.path.rstrip("/")
