@@ -3,7 +3,7 @@
     pip install fastapi uvicorn
     OPENAI_API_KEY=... python examples/fastapi_relay.py
     curl --no-buffer http://127.0.0.1:8000/poem?about=moon
-    OPENAI_API_KEY=any tokenwire chat --base-url http://127.0.0.1:8000/v1 "Write a poem about the moon."
+    OPENAI_API_KEY=any tokenwire chat --base-url http://127.0.0.1:8000/v1 --model gpt-4.1-mini "About the moon."
 
 The stream is a dependency: FastAPI opens it before the endpoint runs and closes it after
 the last byte has left, or as soon as the client has gone. Then the upstream connection

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from support.endpoint import reciting
 from support.loops import Threaded
 from support.served import PATIENCE, serving
 from tokenwire import server
+from tokenwire.cli import main
 from tokenwire.server.recite import pick
 from tokenwire.wire import Decoder
 
@@ -126,7 +128,7 @@ def test_record_and_replay(url: str, tmp_path: Path) -> None:
     assert "3 passed" in done.stdout
 
 
-def test_fastapi_relay() -> None:
+def test_fastapi_relay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     went = threading.Event()
 
     async def slow(request: server.Request) -> AsyncIterator[str]:
@@ -157,6 +159,12 @@ def test_fastapi_relay() -> None:
                 port = int(found[1])
                 assert get(port, "moon").endswith(b"4\r\nThe \r\n4\r\nmoon\r\n0\r\n\r\n")  # as they came
                 assert b"502 Bad Gateway" in get(port, "error")
+                text = (EXAMPLES / "fastapi_relay.py").read_text("utf-8")
+                typed = re.search(r"OPENAI_API_KEY=any tokenwire (chat .*)", text)
+                assert typed is not None
+                monkeypatch.setenv("OPENAI_API_KEY", "any")
+                assert main(shlex.split(typed[1].replace(":8000", f":{port}"))) == 0
+                assert capsys.readouterr() == ("The moon\n", "")
                 with tokenwire.Client(api_key="k", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0) as client:
                     relayed: Any = functools.partial(client.chat.completions.create, model="m", stream=True)
                     assert "".join(relayed(messages=[{"role": "user", "content": "moon"}]).text()) == "The moon"
