@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -9,13 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import pytest
 
 from support.endpoint import reciting
 from support.loops import Threaded
+from support.served import serving
+from tokenwire import server
 from tokenwire.cli import main
 
 # Each backend, and each family, without every pair of them: a process costs.
@@ -25,6 +28,9 @@ COMMAND = [sys.executable, "-W", "error", "-m", "tokenwire"]
 BARE = {
     name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "MUME_", "COVERAGE_"))
 } | {"PYTHONUNBUFFERED": "1"}
+
+#: A letter, a character that is two cells wide, two ways to begin a terminal's commands, and what stays as it is.
+ODD = "h\xe9\t\u6708 \x1b]0;pwned\x07 \x9b31m\r\n"
 
 
 def tokenwire(*arguments: str, typed: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -217,6 +223,97 @@ def test_usage(
         main(arguments)
     assert ended.value.code == 2
     assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"),
+    [(b"", "there is no prompt"), (b" \n", "no prompt"), (None, "no prompt"), (b"h\xe9", "is not text in utf-8")],
+)
+def test_a_pipe_without_a_prompt(
+    typed: bytes | None, word: str, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdin = None if typed is None else io.TextIOWrapper(io.BytesIO(typed), "utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)  # None is one that was closed
+    with pytest.raises(SystemExit) as ended:
+        main(["chat", "--base-url", url, "--model", "m"])
+    assert ended.value.code == 2
+    assert word in capsys.readouterr().err
+
+
+def test_an_endpoint_of_the_environment_that_wants_no_key(
+    url: str, poem: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MUME_API_KEY", "MUME_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert main(["chat", "the moon", "--model", "m"]) == 0
+    assert capsys.readouterr() == (poem, "")
+
+
+class Written(io.TextIOWrapper):
+    """A standard output in memory. terminal: whether it says that it is one."""
+
+    def __init__(self, encoding: str, terminal: bool) -> None:
+        self.held = io.BytesIO()
+        self.terminal = terminal
+        super().__init__(self.held, encoding)
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize(
+    ("encoding", "terminal", "written"),
+    [
+        ("utf-8", False, ODD),
+        ("ascii", False, ODD.replace("\xe9", "\\xe9").replace("\u6708", "\\u6708").replace("\x9b", "\\x9b")),
+        ("utf-8", True, ODD.replace("\x1b", "\\x1b").replace("\x07", "\\x07").replace("\x9b", "\\x9b")),
+    ],
+)
+def test_what_cannot_be_shown(
+    encoding: str, terminal: bool, written: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the encoding lacks, and what would drive the terminal, is shown as Python writes it."""
+
+    async def odd(request: server.Request) -> AsyncIterator[str]:
+        if request.prompt == "fail":
+            raise server.RequestError(400, ODD)
+        yield ODD
+
+    output = Written(encoding, terminal)
+    monkeypatch.setattr(sys, "stdout", output)
+    with serving(odd, backend="asyncio") as served:
+        options = ["--base-url", served.url, "--model", "m"]
+        for more in ([], ["--no-stream"]):
+            assert main(["chat", "x", *options, *more]) == 0
+            assert output.held.getvalue().decode(encoding) == written
+            output.seek(0)
+            output.truncate()
+        assert main(["respond", "fail", *options]) == 1
+    told = capsys.readouterr().err
+    assert "\\x1b]0;pwned\\x07" in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk(url: str) -> None:
+    command = [*COMMAND, "chat", "the moon", "--base-url", url, "--model", "m"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, env=BARE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "\ntokenwire: cannot write the answer: No space left on device\n")
+
+
+def test_standard_streams_that_are_closed(poem: str) -> None:
+    """Of the three, stdout and stderr each: nothing is written in its place."""
+    closed = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", *COMMAND, "chat", "the moon"]
+    done = subprocess.run(closed, capture_output=True, text=True, timeout=120, env=BARE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, poem, "")
+    closed[2] = 'exec "$@" <&- >&-'
+    done = subprocess.run(closed, capture_output=True, text=True, timeout=120, env=BARE, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("\n") == 1, "that it recites, and no more"
 
 
 def test_usage_ends_a_process() -> None:

@@ -1,17 +1,18 @@
 """tokenwire chat | respond | serve: the command line.
 
-Exit statuses: 0 done, 1 the API or the way to it failed, 2 usage, 130 Ctrl-C,
-141 the reader of our output went away.
+Exit statuses: 0 done, 1 the API or the way to it failed, or the answer cannot be written, 2 usage,
+130 Ctrl-C, 141 the reader of our output went away.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 from tokenwire._version import __version__
 from tokenwire.backends import named
@@ -26,6 +27,15 @@ endpoint and key: --base-url and --api-key; else MUME_API_KEY (MUME_BASE_URL), e
 OPENAI_API_KEY (OPENAI_BASE_URL). With none of these, a reciting endpoint is started on
 this machine: it is no language model, it answers with public-domain verse.
 """
+
+#: What would drive a terminal, C0 and C1, but for tabs and line ends: it is shown as Python writes it.
+_CONTROLS: Final = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"
+}
+
+
+class _Unwritten(Exception):
+    """Standard output takes no more, and not because its reader has gone."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line's way in: its exit status."""
+    _stand_in()
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
@@ -63,18 +74,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Nobody reads our output any more. Python would say so again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
+    except _Unwritten as error:
+        _drop_output()
+        print(f"\ntokenwire: cannot write the answer: {error}", file=sys.stderr)
+        return 1
     except TokenwireError as error:
         sys.stdout.flush()
         print(f"\ntokenwire: {_explained(error)}", file=sys.stderr)
         return 1
 
 
+def _stand_in() -> None:
+    """Take the null device for standard streams that were closed. They are None, and print takes None for stdout."""
+    # In this order each gets its own number, which no socket can have then.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+
+
+def _drop_output() -> None:
+    """Nothing can be written any more: Python would say so again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _explained(error: TokenwireError) -> str:
     code = f" [{error.code}]" if isinstance(error, APIError) and error.code else ""
-    return f"{error}{code}"
+    return f"{error}{code}".translate(_CONTROLS)  # it is the server's words
 
 
 # -- chat, respond -------------------------------------------------------------------
@@ -88,7 +116,9 @@ def _ask(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         Client(**options).close()
     except ValueError as error:  # of the URL, or a proxy's in the environment
         parser.error(str(error))
-    for conversation in _turns(arguments.prompt, sys.stdin):
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: an answer may hold any character
+    for conversation in _turns(arguments.prompt, sys.stdin, parser.error):
         if arguments.backend == "sync":
             with Client(**options) as client:
                 said = _talk(client, arguments, conversation)
@@ -100,16 +130,17 @@ def _ask(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def _endpoint(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
     """What makes a client; with nothing configured, the reciting endpoint is started."""
-    environment = [name for name in ("MUME_API_KEY", "OPENAI_API_KEY") if os.environ.get(name)]
-    if arguments.base_url is None and arguments.api_key is None and not environment:
-        url = _recite_here("trio" if arguments.backend == "trio" else "asyncio")
-        print(f"tokenwire: no endpoint is configured, so verse is recited at {url} (see --help)", file=sys.stderr)
+    key = any(os.environ.get(name) for name in ("MUME_API_KEY", "OPENAI_API_KEY"))
+    url = any(os.environ.get(name) for name in ("MUME_BASE_URL", "OPENAI_BASE_URL"))
+    if arguments.base_url is None and arguments.api_key is None and not (key or url):
+        here = _recite_here("trio" if arguments.backend == "trio" else "asyncio")
+        print(f"tokenwire: no endpoint is configured, so verse is recited at {here} (see --help)", file=sys.stderr)
         arguments.model = arguments.model or "tokenwire-recite-1"
-        return {"api_key": "none", "base_url": url}
+        return {"api_key": "none", "base_url": here}
     if arguments.model is None:
         parser.error("--model is needed with an endpoint that is configured")
     api_key = arguments.api_key
-    if api_key is None and not environment:
+    if api_key is None and not key:
         api_key = ""  # a server of one's own often wants none
     return {"api_key": api_key, "base_url": arguments.base_url}
 
@@ -138,17 +169,29 @@ def _recite_here(backend: str) -> str:
     return urls[0]
 
 
-def _turns(prompt: str | None, source: TextIO) -> Iterator[list[dict[str, str]]]:
+def _turns(
+    prompt: str | None, source: TextIO, refuse: Callable[[str], NoReturn]
+) -> Iterator[list[dict[str, str]]]:
     """The conversation, each time something was said: once for an argument or a pipe, else line by line."""
+
+    def read(some: Callable[[], str]) -> str:
+        try:
+            return some()
+        except UnicodeDecodeError:
+            refuse(f"what came by standard input is not text in {source.encoding}")
+
     if prompt is not None:
         yield [{"role": "user", "content": prompt}]
     elif not source.isatty():
-        yield [{"role": "user", "content": source.read().strip()}]
+        said = read(source.read).strip()
+        if not said:
+            refuse("there is no prompt: neither an argument nor, by standard input, any text")
+        yield [{"role": "user", "content": said}]
     else:
         conversation: list[dict[str, str]] = []
         while True:
             print("> ", end="", file=sys.stderr, flush=True)
-            line = source.readline()
+            line = read(source.readline)
             if not line:
                 print(file=sys.stderr)
                 return
@@ -163,8 +206,14 @@ def _parameters(arguments: argparse.Namespace, conversation: list[dict[str, str]
 
 
 def _write(text: str) -> str:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """Write this at once, and return it. Raises BrokenPipeError, _Unwritten."""
+    try:
+        sys.stdout.write(text.translate(_CONTROLS) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _Unwritten(error.strerror or str(error)) from None
     return text
 
 
