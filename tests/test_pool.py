@@ -21,10 +21,11 @@ from support.mixed import ORIGIN, Mixed, run_on
 from support.threads import PATIENCE, ThreadServer
 from tokenwire import Limits, PoolTimeoutError
 from tokenwire.backends.base import Origin
-from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend
+from tokenwire.backends.memory import EOF, REQUEST, MemoryBackend, MemoryTransport
 from tokenwire.backends.sync import run
 from tokenwire.connections import Connection, State
 from tokenwire.pool import Pool, _after_fork
+from tokenwire.wire.buffer import ReceiveBuffer
 
 OTHER = Origin("http", "other", 80)
 RESET = ConnectionResetError(104, "Connection reset by peer")
@@ -335,6 +336,31 @@ def test_others_that_are_idle_are_tried_behind_what_drains() -> None:
     pool.release(draining(slow))
     assert take(pool) is idle
     assert counts(pool) == {"active": 1, "draining": 1}
+
+
+def test_few_of_many_that_drain_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look is a round of the event loop, and some servers never end a body."""
+    looked: list[object] = []
+    poll = MemoryTransport.poll
+
+    async def counted(self: MemoryTransport, buffer: ReceiveBuffer) -> int | None:
+        looked.append(self)
+        return await poll(self, buffer)
+
+    monkeypatch.setattr(MemoryTransport, "poll", counted)
+    pool, peer = pool_of(*[[] for _ in range(32)])
+    idle, *slow = [take(pool) for _ in range(31)]
+    for connection in (used(idle), *map(draining, slow)):
+        peer.time += 1.0
+        pool.release(connection)
+    assert take(pool) is idle
+    assert take(pool) not in slow
+    assert len(looked) < 12
+    assert counts(pool) == {"draining": 30, "active": 2}
+    looked.clear()
+    peer.connections[30]._script.append(b"0\r\n\r\n")
+    assert take(pool) is slow[29]
+    assert len(looked) == 2, "the last one used first; what there is of it, and nothing more"
 
 
 def test_what_drains_with_no_idle_allowed() -> None:

@@ -51,6 +51,10 @@ _log = logging.getLogger("tokenwire")
 #: trailers, a [DONE]. A new connection costs less than more of them.
 _DRAIN = 65_536
 
+#: Connections that drain, of which one acquire sees whether they have ended. A look takes rounds of the event loop, and
+#: some servers never end a body: a hundred such looks, in a process with a thousand streams, are seconds.
+_LOOKS = 4
+
 
 class Overdue(TimeoutError):
     """One of the caller's own deadlines has passed. clock: which, "connect" or "total"."""
@@ -193,6 +197,8 @@ class Pool:
     def _unused_one(self, origin: Origin, but: Sequence[Connection]) -> Connection | None:
         # The one used last: it is the likeliest to be alive.
         for connection in reversed(self._unused):
+            if connection.state is State.DRAINING and len(but) >= _LOOKS:
+                continue
             if connection.origin == origin and connection not in but:
                 self._unused.remove(connection)
                 return connection
