@@ -16,6 +16,7 @@ that is forgotten while somebody reads it is read to its end all the same.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from tokenwire.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
@@ -165,7 +166,9 @@ class Store:
     def __init__(self, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> None:
         self._limits = limits
         self._records: dict[str, Record] = {}
-        self._ended: dict[str, float] = {}  # when, of those that have; the first to have ended is the first here
+        # When, of those that have; the first to have ended is the first here. In a plain dict it would be looked for
+        # behind all those that are forgotten.
+        self._ended: OrderedDict[str, float] = OrderedDict()
         self.size = 0
 
     def __len__(self) -> int:
