@@ -297,6 +297,42 @@ def test_a_body_that_does_not_come() -> None:
     assert (status, told["error"]["code"]) == (408, "timeout")
 
 
+class Piece(bytes):
+    """Counts those that are held."""
+
+    held = 0
+
+    def __init__(self, _: bytes) -> None:
+        Piece.held += 1
+
+    def __del__(self) -> None:
+        Piece.held -= 1
+
+
+def test_the_pieces_of_a_body_are_not_kept() -> None:
+    """They may be two bytes each, and an object for each takes twenty times as much."""
+    payload = json.dumps({"model": "m", "input": "moon" * 100}).encode()
+    most = 0
+
+    class Server(Scripted):
+        async def receive(self) -> dict[str, Any]:
+            nonlocal most
+            most = max(most, Piece.held)
+            if self.asked * 2 > len(payload):
+                return await super().receive()
+            self.asked += 1
+            piece = payload[self.asked * 2 - 2 : self.asked * 2]
+            return {"type": "http.request", "body": Piece(piece), "more_body": self.asked * 2 <= len(payload)}
+
+    async def echo(request: Request) -> AsyncIterator[str]:
+        yield request.prompt
+
+    server = Server()
+    run(server, echo)
+    assert server.told[1]["output"][0]["content"][0]["text"] == "moon" * 100
+    assert most <= 2
+
+
 def test_a_client_that_leaves_within_its_body() -> None:
     server = Scripted(body(b"{", more=True), {"type": "http.disconnect"})
     assert run(server) == 0

@@ -130,30 +130,28 @@ class _AsgiChannel:
 
     # -- reading ---------------------------------------------------------------
 
-    async def read_body(self) -> bytes:
+    async def read_body(self) -> bytearray:
         most = self._limits.body_bytes
         length = self.headers.get("content-length", "0")
         if length.isdecimal() and (len(length) > 20 or int(length) > most):  # what has more digits int may refuse
             raise body_too_large(most)
-        pieces: list[bytes] = []
+        body = bytearray()  # not a list of pieces, each of which may be two bytes, and takes thirty more
 
         async def read() -> None:
-            size = 0
             while self._more:
                 event = await self._receive()
                 if event["type"] == "http.disconnect":
                     raise ClientGone
                 piece = event.get("body", b"")
-                size += len(piece)
-                if size > most:
+                if len(body) + len(piece) > most:
                     raise body_too_large(most)
-                pieces.append(piece)
+                body.extend(piece)
                 self._more = event.get("more_body", False)
 
         await self._backend.first(read, lambda: self._backend.sleep(self._limits.body))
         if self._more:
             raise body_late()
-        return b"".join(pieces)
+        return body
 
     async def skip_body(self) -> None:
         """What of it is left is the server's to pass over."""
