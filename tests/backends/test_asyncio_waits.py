@@ -6,10 +6,12 @@ import asyncio
 import contextvars
 import gc
 import weakref
+from typing import Any
 
 import pytest
 
-from support.loops import WAYS, Way, connected, taken
+from support.loops import PATIENCE, WAYS, Way, connected, taken
+from tokenwire.backends import named
 from tokenwire.backends.asyncio_waits import Arrival
 from tokenwire.backends.base import Transport
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -155,3 +157,55 @@ def test_a_coroutine_that_is_closed_while_it_waits_leaves_nothing_behind(way: Wa
             assert await received(transport, buffer) == b"x"
 
     way.run(main)
+
+
+class Nested(asyncio.SelectorEventLoop):
+    """A loop that a task of its own may run anew, as nest_asyncio makes of any."""
+
+    _nest_patched = True  # how that marks them
+
+    def nest(self, coroutine: Any) -> Any:
+        outer = asyncio.current_task()
+        assert outer is not None
+        asyncio.tasks._leave_task(self, outer)
+        try:
+            task = self.create_task(coroutine)
+            while not task.done():
+                self._run_once()
+            return task.result()
+        finally:
+            asyncio.tasks._enter_task(self, outer)
+
+    def _run_once(self) -> None:
+        found = self._selector.select(0 if self._ready else PATIENCE)
+        assert found or self._ready, "nothing comes"
+        self._process_events(found)
+        for _ in range(len(self._ready)):
+            if self._ready:  # the rest was done within
+                handle = self._ready.popleft()
+                if not handle.cancelled():
+                    handle._run()
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        raise context["exception"]  # else it would go on for ever
+
+
+def test_a_loop_that_runs_within_itself_reads_on() -> None:
+    """A task that runs in the callback of its socket would hold up whoever reads that within."""
+    backend = named("asyncio")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Nested)
+        async with connected(backend, False) as (transport, peer):
+            peer.sendall(b"one")
+            await waiting()
+            loop.call_soon(peer.sendall, b"two")
+            buffer = ReceiveBuffer()
+            assert await received(transport, buffer) == b"one"
+            assert await received(transport, buffer) == b"two"
+            loop.call_soon(peer.sendall, b"three")
+            assert loop.nest(received(transport, buffer)) == b"three"
+
+    with asyncio.Runner(loop_factory=Nested) as runner:
+        runner.run(main())

@@ -21,7 +21,7 @@ import types
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from tokenwire.backends.asyncio_waits import Arrival, expire, let_others_run
+from tokenwire.backends.asyncio_waits import arrival, expire, let_others_run
 from tokenwire.backends.sockets import rest_of, tune
 from tokenwire.backends.ticks import HAS_EPOLL, Delayed
 from tokenwire.wire.buffer import ReceiveBuffer
@@ -76,7 +76,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         self._unseen = 0  # bytes in the buffer that no receive has told of yet
         self._eof = self._lost = self._paused = self._blocked = False
         self._error: Exception | None = None
-        self._arrival = Arrival(loop)  # what the reader waits for
+        self._arrival = arrival(loop)  # what the reader waits for
         self._writer: asyncio.Future[None] | None = None
         self._closer: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None

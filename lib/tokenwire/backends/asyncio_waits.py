@@ -15,6 +15,10 @@ and throws what that raises into the coroutine. To cancel a task that waits is t
 To run a task inside the loop's callback is safe where that callback is the loop's own
 and runs no task, as that of a readable socket is; what else ends a wait (a deadline,
 the end of the connection, a cancellation) leaves by `call_soon`, as a Future would.
+
+It is not safe where a task may run its loop anew from within, as notebooks do by nest_asyncio:
+the callback that it runs in cannot be entered again, and what comes for whoever reads the same
+connection then would not be seen. There all leaves by `call_soon`.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from collections.abc import Callable, Generator
 from contextvars import Context
 from typing import Any, Final
 
-__all__ = ["Arrival", "expire", "let_others_run"]
+__all__ = ["Arrival", "arrival", "expire", "let_others_run"]
 
 
 @types.coroutine
@@ -103,3 +107,19 @@ class Arrival:
     def let_go(self) -> None:
         """Nobody waits any more. A connection that lies idle must not keep the task that used it."""
         self.wake_up = self.context = None
+
+
+class _LaterArrival(Arrival):
+    """Wakes its task in the loop's next round."""
+
+    __slots__ = ()
+
+    def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
+        loop = self.get_loop()
+        assert loop is not None  # the task has it
+        super().add_done_callback(lambda woken: loop.call_soon(callback, woken, context=context), context=context)
+
+
+def arrival(loop: asyncio.AbstractEventLoop) -> Arrival:
+    """What a task of this loop waits for."""
+    return _LaterArrival(loop) if hasattr(loop, "_nest_patched") else Arrival(loop)
