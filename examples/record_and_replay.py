@@ -28,9 +28,11 @@ def count_words(client: tokenwire.Client) -> int:
 
 
 def record(path: Path) -> None:
-    with tokenwire.Client() as client, path.open("wb") as file:
-        for event in client.responses.create(model=MODEL, input=PROMPT, stream=True).raw():
-            file.write(event.encode())
+    with tokenwire.Client() as client:
+        stream = client.responses.create(model=MODEL, input=PROMPT, stream=True)
+        with stream, path.open("wb") as file:  # now: a request that is refused costs no recording
+            for event in stream.raw():
+                file.write(event.encode())
 
 
 # -- The tests -----------------------------------------------------------------

@@ -307,6 +307,18 @@ def test_a_path_that_cannot_be(capfd: pytest.CaptureFixture[str], tmp_path: Path
     assert f"cannot listen on {path}: No such file or directory" in capfd.readouterr().err
 
 
+def test_a_working_directory_that_has_gone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "nowhere:handler"])
+    assert ended.value.code == 2
+    assert "No module named 'nowhere'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -118,7 +118,10 @@ def test_tool_loop() -> None:
 def test_record_and_replay(url: str, tmp_path: Path) -> None:
     recording = tmp_path / "moon.sse"
     assert run("record_and_replay.py", str(recording), env=ways(url)) == ""
-    events = Decoder().feed(recording.read_bytes())
+    command = [sys.executable, str(EXAMPLES / "record_and_replay.py"), str(recording)]
+    failed = subprocess.run(command, check=False, capture_output=True, timeout=120, env=ways(url + "/nowhere"))
+    assert b"NotFoundError" in failed.stderr
+    events = Decoder().feed(recording.read_bytes())  # it is still there
     assert (events[0].event, events[-1].event) == ("response.created", "response.completed")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     command += ["-c", os.devnull, str(EXAMPLES / "record_and_replay.py")]

@@ -218,7 +218,8 @@ def _load(where: str, parser: argparse.ArgumentParser) -> Any:
     module, _, name = where.partition(":")
     if not module or not name or module.startswith("."):
         parser.error(f"a handler is named module:name, not {where!r}")
-    sys.path.insert(0, os.getcwd())
+    with contextlib.suppress(FileNotFoundError):  # the directory has gone
+        sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module)
         for part in name.split("."):
