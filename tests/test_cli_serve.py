@@ -121,6 +121,28 @@ def test_a_signal_lets_answers_end(started: Callable[..., Process], backend: str
     assert re.fullmatch(line % 2, second)
 
 
+@pytest.mark.parametrize("options", [["--backend=asyncio"], ["--backend=trio"], ["--backend=trio", "--workers=2"]])
+def test_answers_end_where_nobody_reads_what_it_says(
+    started: Callable[..., Process], options: list[str], tmp_path: Path
+) -> None:
+    """Ctrl-C is for `| tee log`, too: that is gone before the server can say that it shuts down."""
+    process = started("--port", "0", "--access-log", *options)
+    host, port = re.fullmatch(r"http://(.*):(\d+)/v1", process.url).groups()  # type: ignore[union-attr]
+    with RawClient((host, int(port))) as idle:
+        idle.ask("POST", "/v1/chat/completions", CHAT)
+        idle.answer()
+        client, stream, text = hold(process)
+        assert process.process.stderr is not None
+        process.process.stderr.close()
+        process.process.send_signal(signal.SIGINT)
+        assert idle.closed()
+    (tmp_path / "go").touch()
+    assert list(text) == [" last"]
+    stream.close()
+    client.close()
+    assert process.process.wait(PATIENCE) == 130
+
+
 @pytest.mark.parametrize(
     ("options", "signals", "status"),
     [

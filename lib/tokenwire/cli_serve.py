@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenwire.backends import named
 from tokenwire.backends.base import Backend
-from tokenwire.workers import INTERRUPTED, workers
+from tokenwire.workers import INTERRUPTED, tell, workers
 
 if TYPE_CHECKING:
     import ssl
@@ -155,11 +155,11 @@ def _run_workers(arguments: argparse.Namespace, handler: Any, options: dict[str,
 
 
 def _say(where: object) -> None:
-    print(f"tokenwire: serving at {where}", file=sys.stderr, flush=True)
+    tell(f"serving at {where}")
 
 
 def _cannot_listen(where: str, error: OSError) -> int:
-    print(f"tokenwire: cannot listen on {where}: {error.strerror or error}", file=sys.stderr)
+    tell(f"cannot listen on {where}: {error.strerror or error}")
     return 1
 
 
@@ -290,9 +290,7 @@ class _Run:
         count = serving.stats["under_way"]
         if count and not again:
             seconds = self._options["limits"].shutdown
-            print(
-                f"tokenwire: shutting down; answers under way: {count}, for up to {seconds:g} seconds"
-                " (a second signal cuts them)",
-                file=sys.stderr,
-                flush=True,
+            tell(
+                f"shutting down; answers under way: {count}, for up to {seconds:g} seconds"
+                " (a second signal cuts them)"
             )

@@ -25,12 +25,18 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Final
 
-__all__ = ["INTERRUPTED", "workers"]
+__all__ = ["INTERRUPTED", "tell", "workers"]
 
 #: The exit status after Ctrl-C: 128 + SIGINT, as shells have it.
 INTERRUPTED: Final = 130
 
 _PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def tell(line: str) -> None:
+    """Say this on standard error, where it is still read: whoever does has had the same Ctrl-C (`| tee log`)."""
+    with contextlib.suppress(OSError):
+        print(f"tokenwire: {line}", file=sys.stderr, flush=True)
 
 
 def workers(count: int, work: Callable[[Callable[[], None]], int], ready: Callable[[int], object]) -> int:
@@ -106,7 +112,7 @@ class _Parent:
                 continue
             failed = True
             how = f"by signal {-code}" if code < 0 else f"with status {code}"
-            print(f"tokenwire: worker {pid} has ended {how}; left: {len(self._told)}", file=sys.stderr, flush=True)
+            tell(f"worker {pid} has ended {how}; left: {len(self._told)}")
         if failed:
             return 1
         return INTERRUPTED if self._signals[0] == signal.SIGINT else 0
@@ -130,8 +136,9 @@ def _child(work: Callable[[Callable[[], None]], int], begins: int, alive: int, m
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
         os._exit(status)
 
 
