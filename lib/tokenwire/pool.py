@@ -20,7 +20,8 @@ lock is reentrant: a garbage collection inside it may close a stream.
 There are no background tasks. Connections that idled too long go at the next acquire.
 
 After a fork the child's pool begins empty. The connections it inherits are the
-parent's: it gives them up without a word on the wire, wherever it meets them.
+parent's: it gives them up there and then, without a word on the wire, also one that a
+stream reads. (What the child took from it, the parent would miss.)
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class Pool:
         self._ssl_context = ssl_context
         self._lock = threading.RLock()
         self._unused: list[Connection] = []  # IDLE and DRAINING, the longest unused first
+        self._known: weakref.WeakSet[Connection] = weakref.WeakSet()  # and the ACTIVE ones: for a fork's child
         self._slots = 0  # taken: the unused, the active, and those being made
         self._waiters: deque[Waiter] = deque()
         self._closed = False
@@ -140,7 +142,7 @@ class Pool:
             else:
                 self._close(connection)
                 return
-            if self._closed or self._pid != connection.pid or not self._at_home():
+            if self._closed or not self._at_home():
                 self._close(connection)
                 return
             http.buffer.shrink()
@@ -252,8 +254,7 @@ class Pool:
             if connection in self._unused:
                 self._unused.remove(connection)
             self._shut(connection)
-            if connection.pid == self._pid:
-                self._give_back()
+            self._give_back()
 
     def _shut(self, connection: Connection) -> None:
         connection.state = State.CLOSED
@@ -313,9 +314,11 @@ class Pool:
         try:
             transport = await connect(self.backend, origin, self._context, self._limits, until)
             _log.debug("connected to %s in %.3f seconds", origin.place, self.backend.now() - began)
+            connection = Connection(origin, transport, self._limits, self._pid, self._token)
             with self._lock:
                 self.made += 1
-            return Connection(origin, transport, self._limits, self._pid, self._token)
+                self._known.add(connection)
+            return connection
         except BaseException as error:
             if transport is not None:
                 transport.abort()
@@ -382,8 +385,10 @@ class Pool:
         self._lock = threading.RLock()  # another thread of the parent may hold it
         self._pid = os.getpid()
         unused, self._unused = self._unused, []
-        for connection in unused:
-            self._shut(connection)
+        for connection in [*unused, *self._known]:
+            if connection.state is not State.CLOSED:
+                self._shut(connection)
+        self._known.clear()
         self._waiters = deque()
         self._slots = 0
         self._token = None
