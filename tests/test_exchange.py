@@ -411,6 +411,25 @@ def test_a_whole_answer_is_timed_until_its_first_word() -> None:
     assert peer.time == 30.0
 
 
+@pytest.mark.parametrize(
+    ("ask", "status", "told"),
+    [
+        (stream, "500 Oops", tokenwire.InternalServerError),  # the news, however its body ends
+        (whole, "500 Oops", tokenwire.InternalServerError),
+        (stream, "200 OK", tokenwire.APITimeoutError),
+    ],
+)
+def test_what_was_not_asked_for_does_not_hold_the_call_for_ever(ask: Any, status: str, told: type[Exception]) -> None:
+    """An error, or a page in place of a stream, that comes bit by bit: no event is in it."""
+    page_head = head("Transfer-Encoding: chunked", "Content-Type: text/html", status=status)
+    timeouts = Timeouts(**{**timeouts_of(NEVER), "read": 10.0, "first_event": 20.0})
+    client, peer = paced([page_head, *[6.0, in_chunk(b"<p>")] * 9], timeouts)
+    with pytest.raises(told):
+        ask(client)
+    assert peer.time == 20.0
+    assert counts(client) == {}
+
+
 def test_total_spans_the_retries() -> None:
     busy = answer(b"", status="503 Busy")
     client, peer = made(*[[busy, EOF]] * 9, max_retries=8, timeout=Timeouts(total=4.0))

@@ -138,7 +138,7 @@ class Exchange(Sending):
     async def _begin(self) -> None:
         connection, head = await self._answer()
         if not is_stream(head):
-            body = await self._collect(connection, head)
+            body = await self._collect(connection, head, asked_for=False)
             raise body.not_a_stream()
 
     # -- reading a stream ---------------------------------------------------------------
@@ -283,7 +283,7 @@ class Exchange(Sending):
             self.abort()
             return status_refusal(b"", head)
         try:
-            await self._fill(connection, body)
+            await self._fill(connection, body, asked_for=False)
         except (OSError, APIConnectionError) as error:
             self.abort()
             if is_timeout(error):
@@ -298,13 +298,13 @@ class Exchange(Sending):
 
     async def _whole_body(self) -> WholeBody:
         connection, head = await self._answer()
-        return await self._collect(connection, head)
+        return await self._collect(connection, head, asked_for=True)
 
-    async def _collect(self, connection: Connection, head: ResponseHead) -> WholeBody:
+    async def _collect(self, connection: Connection, head: ResponseHead, *, asked_for: bool) -> WholeBody:
         """Read a whole body, and give the connection back."""
         try:
             body = WholeBody(connection.http, head, self._request.limits)
-            await self._fill(connection, body)
+            await self._fill(connection, body, asked_for=asked_for)
         except OSError as error:
             self.abort()
             if is_timeout(error):
@@ -317,10 +317,12 @@ class Exchange(Sending):
         self._pool.release(connection)
         return body
 
-    async def _fill(self, connection: Connection, body: WholeBody) -> None:
+    async def _fill(self, connection: Connection, body: WholeBody, *, asked_for: bool) -> None:
         body.receive()
         while not body.done:
-            if body.begun:  # blank lines only keep the line alive; behind the first word there are no events
+            # Blank lines only keep the line alive. Behind the first word there are no events: none is waited for, but
+            # in what was not asked for, which must not hold the call for ever.
+            if asked_for and body.begun:
                 self._until_event = None
             if await self._read_once(connection):
                 body.receive()
