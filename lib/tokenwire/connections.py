@@ -23,7 +23,7 @@ class State(enum.Enum):
 class Connection:
     """One connection: its transport, and its HTTP. Owned by one exchange while ACTIVE."""
 
-    __slots__ = ("__weakref__", "http", "idle_since", "loop", "origin", "pid", "state", "transport")
+    __slots__ = ("http", "idle_since", "loop", "origin", "pid", "state", "transport")
 
     def __init__(self, origin: Origin, transport: Transport, limits: Limits, pid: int, loop: object) -> None:
         self.origin = origin

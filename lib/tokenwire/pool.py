@@ -80,7 +80,7 @@ class Pool:
         self._ssl_context = ssl_context
         self._lock = threading.RLock()
         self._unused: list[Connection] = []  # IDLE and DRAINING, the longest unused first
-        self._known: weakref.WeakSet[Connection] = weakref.WeakSet()  # and the ACTIVE ones: for a fork's child
+        self._open: set[Connection] = set()  # these and the ACTIVE ones: for a fork's child
         self._slots = 0  # taken: the unused, the active, and those being made
         self._waiters: deque[Waiter] = deque()
         self._closed = False
@@ -258,6 +258,7 @@ class Pool:
 
     def _shut(self, connection: Connection) -> None:
         connection.state = State.CLOSED
+        self._open.discard(connection)
         if connection.loop is not None and connection.pid != os.getpid():
             # A fork's child shares its parent's selector: to close here would deafen the parent.
             _inherited.append(connection)
@@ -317,7 +318,7 @@ class Pool:
             connection = Connection(origin, transport, self._limits, self._pid, self._token)
             with self._lock:
                 self.made += 1
-                self._known.add(connection)
+                self._open.add(connection)
             return connection
         except BaseException as error:
             if transport is not None:
@@ -384,11 +385,9 @@ class Pool:
         """In the child: nothing here is ours."""
         self._lock = threading.RLock()  # another thread of the parent may hold it
         self._pid = os.getpid()
-        unused, self._unused = self._unused, []
-        for connection in [*unused, *self._known]:
-            if connection.state is not State.CLOSED:
-                self._shut(connection)
-        self._known.clear()
+        self._unused = []
+        for connection in list(self._open):
+            self._shut(connection)
         self._waiters = deque()
         self._slots = 0
         self._token = None
