@@ -87,14 +87,14 @@ class Record(msgspec.Struct, kw_only=True, dict=True, forbid_unknown_fields=True
         for name in ("include", "exclude", "exclude_defaults"):
             if options.get(name):
                 raise TypeError(f"model_dump() here knows no {name}=: choose from what it gives")
-        found = self._set_fields() if exclude_unset else _plain_all(self)
+        found = self._sent_and_set() if exclude_unset else _plain_all(self)
         return typing.cast("dict[str, Any]", _without_none(found)) if exclude_none else found
 
     def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
         """`model_dump(...)` as JSON text."""
         return _json_text(self.model_dump(**options), indent)
 
-    def _set_fields(self) -> dict[str, Any]:
+    def _sent_and_set(self) -> dict[str, Any]:
         return self.to_dict()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -159,7 +159,7 @@ class Event(Record):  # noqa: PLW1641 - mutable, as every Struct of ours: it has
             return _plain_set(self)
         return typing.cast("dict[str, Any]", plain_json(self._json))
 
-    def _set_fields(self) -> dict[str, Any]:
+    def _sent_and_set(self) -> dict[str, Any]:
         found = self.to_dict()
         return found if self._json is None else _as_set(self, found)
 
@@ -251,13 +251,17 @@ def _plain_all(record: Record) -> dict[str, Any]:
     return found
 
 
-_set_fields: dict[type[Record], list[tuple[str, str, bool]]] = {}
+_fields: dict[type[Record], list[tuple[str, str, Any]]] = {}
 
 
-def _fields_of(cls: type[Record]) -> list[tuple[str, str, bool]]:
-    """Each field's name, its name in JSON, and whether None is its default; kept, as msgspec keeps it not."""
-    found = _set_fields[cls] = [
-        (field.name, field.encode_name, field.default is None and field.name not in cls.always)
+def _fields_of(cls: type[Record]) -> list[tuple[str, str, Any]]:
+    """Each field's name, its name in JSON, and its default; kept, as msgspec keeps it not."""
+    found = _fields[cls] = [
+        (
+            field.name,
+            field.encode_name,
+            field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
+        )
         for field in msgspec.structs.fields(cls)
         if field.name[0] != "_"
     ]
@@ -267,32 +271,18 @@ def _fields_of(cls: type[Record]) -> list[tuple[str, str, bool]]:
 def _plain_set(record: Record) -> dict[str, Any]:
     cls = type(record)
     found = _tag(record)
-    for name, alias, optional in _set_fields.get(cls) or _fields_of(cls):
+    for name, alias, default in _fields.get(cls) or _fields_of(cls):
         value = getattr(record, name)
-        if value is None and optional:
+        if value is None and default is None and name not in cls.always:
             continue
         found[alias] = _plain(value, _plain_set)
     found.update(record.__dict__)
     return found
 
 
-_defaults: dict[type[Record], list[tuple[str, str, Any]]] = {}
-
-
-def _defaults_of(cls: type[Record]) -> list[tuple[str, str, Any]]:
-    """Each field's name, its name in JSON, and its default; kept."""
-    found = _defaults[cls] = [
-        (name, alias, getattr(fresh, name))
-        for fresh in (cls(),)
-        for name, alias in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
-        if name[0] != "_"
-    ]
-    return found
-
-
 def _as_set(record: Record, sent: dict[str, Any]) -> dict[str, Any]:
     """The JSON that a record came as, changed where its attributes were since."""
-    for name, alias, default in _defaults.get(type(record)) or _defaults_of(type(record)):
+    for name, alias, default in _fields.get(type(record)) or _fields_of(type(record)):
         value = getattr(record, name)
         if alias in sent:
             sent[alias] = _as_set_value(value, sent[alias], default)
